@@ -1,0 +1,175 @@
+"""Labels and splits that come with the data: a CSV, IDX labels, folders, WebDataset sidecars.
+
+They are read before anything is written, so that a bad file stops the run at its start, and joined to the ledger after
+the members are in it, so that labels can also be brought for images that are stored already.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import BadInput
+from engine.sources.idx import read_idx_labels
+from engine.store import Store
+from engine.store.table import in_list
+
+ROLES = ("given", "truth")
+IMAGE_COLUMNS = ("image", "name", "file", "filename", "path")
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Where a member's label and split come from. `by_name` maps names to (label, split), `by_ordinal` lists labels."""
+
+    by_name: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    by_ordinal: Sequence[str] = ()
+    label_from_folders: bool = False
+    split_from_folders: bool = False
+    role: str = "given"
+
+    def label(self, name: str, ordinal: int, sidecar: str | None) -> str | None:
+        """Return the label of a member: the file's, else the sidecar's, else its folder's."""
+        found = self._row(name)[0]
+        if found is None and 0 <= ordinal < len(self.by_ordinal):
+            found = self.by_ordinal[ordinal]
+        if found is None and sidecar:
+            found = sidecar_label(json.loads(sidecar))
+        if found is None and self.label_from_folders:
+            found = folder_label(name)
+        return found
+
+    def split(self, name: str) -> str | None:
+        found = self._row(name)[1]
+        return folder_split(name) if found is None and self.split_from_folders else found
+
+    def _row(self, name: str) -> tuple[str | None, str | None]:
+        if not self.by_name:
+            return None, None
+        return self.by_name.get(name) or self.by_name.get(PurePosixPath(name).name) or (None, None)
+
+
+def folder_label(name: str) -> str | None:
+    """Return the innermost folder that is not a split: `train/cat/1.jpg` → cat."""
+    folders = [part for part in PurePosixPath(name).parts[:-1] if part.lower() not in SPLITS]
+    return folders[-1] if folders else None
+
+
+def folder_split(name: str) -> str | None:
+    """Return the split that a folder of the path names: `train/cat/1.jpg` → train."""
+    return next((SPLITS[part.lower()] for part in PurePosixPath(name).parts[:-1] if part.lower() in SPLITS), None)
+
+
+def sidecar_label(sidecar: dict[str, str]) -> str | None:
+    """Return the class in a WebDataset sidecar: the text of `.cls`, else `label` or `cls` in `.json`."""
+    if "cls" in sidecar:
+        return sidecar["cls"].strip() or None
+    try:
+        content = json.loads(sidecar.get("json", "null"))
+    except ValueError:
+        return None
+    value = (content.get("label") or content.get("cls")) if isinstance(content, dict) else None
+    return str(value) if isinstance(value, str | int) else None
+
+
+def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], list[str]]:
+    """Return (rows by image name, labels by ordinal) of a labels file; one of the two is empty.
+
+    A CSV has the columns image, label and perhaps split; an IDX file has a label for each member in order.
+    Raises `BadInput` if the file is missing, has no such columns, or names an image twice with different labels.
+    """
+    if not path.is_file():
+        raise BadInput(f"there is no labels file {path}", "give --labels FILE with the columns image,label[,split]")
+    if path.name.removesuffix(".gz").endswith("ubyte") or path.suffix == ".gz":
+        return {}, [str(label) for label in read_idx_labels(path).tolist()]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return dict(_csv_rows(path, csv.DictReader(file))), []
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is not a CSV file in UTF-8: {error}") from None
+
+
+def _csv_rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+    columns = reader.fieldnames or []
+    image = next((name for name in IMAGE_COLUMNS if name in columns), None)
+    if image is None or not {"label", "split"} & set(columns):
+        raise BadInput(
+            f"{path} has the columns {', '.join(columns) or 'none'}",
+            "its first line must be image,label or image,label,split",
+        )
+    seen: dict[str, tuple[str | None, str | None]] = {}
+    for row in reader:
+        value = (row.get("label") or None, row.get("split") or None)
+        if seen.setdefault(row[image], value) != value:
+            raise BadInput(
+                f"{path} line {reader.line_num} says {value[0]!r} of {row[image]}, an earlier line {seen[row[image]][0]!r}",
+                "keep one of the two lines",
+            )
+        yield row[image], value
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """How many images got a label, and how many named in the file are in no source (`unknown`, with examples)."""
+
+    labels: int
+    unknown: int
+    examples: Sequence[str] = ()
+
+
+def annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, run: str) -> Annotated:
+    """Write the labels of the stored members of `digests`, and the splits that are not set yet."""
+    written, met = 0, set()
+    columns = store.members.schema.names
+    for batch in store.members.scan(columns, f"removed IS NULL AND {in_list('source', list(digests))}"):
+        rows = batch.to_pylist()
+        if annotations.by_name:
+            met.update(name for row in rows for name in (row["name"], PurePosixPath(row["name"]).name))
+        labels = [
+            label_row(row["image"], label, source=annotations.role, run=run)
+            for row in rows
+            if row["image"] and (label := annotations.label(row["name"], row["ordinal"], row["sidecar"])) is not None
+        ]
+        unique = {row["key"]: row for row in labels}
+        written += store.labels.merge(pa.Table.from_pylist(list(unique.values()), store.labels.schema))
+        splits = [
+            {**row, "split": split}
+            for row in rows
+            if row["split"] is None and (split := annotations.split(row["name"])) is not None
+        ]
+        store.members.merge(pa.Table.from_pylist(splits, store.members.schema), update="target.split IS NULL")
+    unknown = [name for name in annotations.by_name if name not in met]
+    return Annotated(written, len(unknown), unknown[:3])
+
+
+def label_row(
+    image: bytes, label: str, *, source: str, run: str, polarity: bool = True, score: float | None = None
+) -> dict[str, Any]:
+    """Return one row of the labels table. The same statement from the same source has the same key."""
+    statement = json.dumps([image.hex(), label, polarity, "class", source])
+    return {
+        "key": hashlib.sha256(statement.encode()).digest(),
+        "id": image,
+        "label": label,
+        "polarity": polarity,
+        "score": score,
+        "kind": "class",
+        "source": source,
+        "run": run,
+    }

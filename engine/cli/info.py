@@ -1,0 +1,33 @@
+"""`engine info`."""
+
+from __future__ import annotations
+
+from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, human, table
+
+
+def command(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Show what the store holds and what it takes on the disk."""
+    from engine.info import info
+    from engine.store import Store
+
+    found = info(Store.open(store))
+    if json:
+        emit(found)
+        return
+    print(
+        f"{found['images']} images from {found['members']} members of {found['sources']} sources "
+        f"({found['duplicates']} duplicates, {found['rejected']} rejected, {found['removed']} removed)"
+    )
+    for name, space in found["spaces"].items():
+        default = " (default)" if space["default"] else ""
+        print(
+            f"space {name}{default}: {space['rows']} vectors, {space['dim']}-d, {space['encoder']}, {space['fingerprint']}"
+        )
+    for source, number in found["labels"].items():
+        print(f"labels {source}: {number}")
+    rows = [
+        (name, one["rows"], human(one["bytes"]), one["fragments"], one["versions"])
+        for name, one in found["tables"].items()
+    ]
+    table(("table", "rows", "size", "fragments", "versions"), rows)
+    print(f"{human(found['bytes'])} in tables, {human(found['cache_bytes'])} in the cache")

@@ -1,0 +1,94 @@
+"""What every command shares: its options, answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.progress import Progress
+
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="ENGINE_STORE", help="The store's directory.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DEFAULT_STORE = Path("engine-store")
+
+
+def emit(document: Any) -> None:
+    """Print one JSON document on a line of its own."""
+    print(jsonlib.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def emit_lines(documents: Iterable[Any]) -> None:
+    for document in documents:
+        emit(document)
+
+
+def say(text: str) -> None:
+    """Write a line for people, beside the answer."""
+    print(text, file=sys.stderr)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print rows for people: aligned in a terminal, tab-separated through a pipe so that no name is cut."""
+    if not sys.stdout.isatty():
+        print("\t".join(columns))
+        for row in rows:
+            print("\t".join(_text(value) for value in row))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    drawn = Table(title=title, header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(escape(_text(value)) for value in row))
+    Console().print(drawn)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value)
+
+
+def fail(error: EngineError, *, json: bool, kind: str | None = None) -> NoReturn:
+    """Say in one line what happened and what helps, and exit."""
+    if json:
+        emit({"error": {"kind": kind or error.kind, "message": error.message, "remedy": error.remedy}})
+    say(f"engine: {str(error).splitlines()[0] if str(error) else kind or error.kind}")
+    sys.exit(error.exit_code)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Draw the progress of long work on stderr; a line now and then where stderr is no terminal."""
+    from engine.cli.progress import Drawn
+
+    drawn = Drawn()
+    try:
+        yield drawn
+    finally:
+        drawn.stop()
+
+
+def human(size: float) -> str:
+    """Return bytes as people read them."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,63 @@
+"""Progress on stderr: images a second, time left, rejected so far."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+# Where stderr is a file or a pipe, one line in this many seconds.
+QUIET_SECONDS = 10.0
+
+
+class Rate(ProgressColumn):
+    """Images a second since the work began."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.elapsed or 0.0
+        return Text(f"{task.completed / seconds:.0f}/s" if seconds > 1 else "-/s")
+
+
+class Drawn:
+    """Draws what a verb reports."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(),
+            TextColumn("{task.fields[rejected]}"), console=self.console, transient=True,
+            disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self.what = ""
+        self.done = self.rejected = 0
+        self.total: int | None = None
+        self.began = self.spoke = time.monotonic()
+
+    def begin(self, what: str, total: int | None) -> None:
+        self.what, self.total, self.done, self.rejected = what, total, 0, 0
+        self.began = self.spoke = time.monotonic()
+        for task in self.bar.task_ids:
+            self.bar.remove_task(task)
+        self.task = self.bar.add_task(what, total=total, rejected="")
+        self.bar.start()
+
+    def advance(self, images: int, rejected: int = 0) -> None:
+        self.done += images
+        self.rejected += rejected
+        note = f"{self.rejected} rejected" if self.rejected else ""
+        self.bar.update(self.task, advance=images, rejected=note)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.spoke > QUIET_SECONDS:
+            self.spoke = now
+            rate = self.done / (now - self.began)
+            left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
+            self.note(f"{self.what}: {self.done} of {self.total or '?'} images, {rate:.0f}/s{left} {note}".rstrip())
+
+    def note(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        self.bar.stop()

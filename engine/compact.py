@@ -1,0 +1,81 @@
+"""Compact: many small fragments become few, versions that nobody reads any more go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from engine.errors import StoreBusy
+from engine.store import Store, Table
+from engine.store.durable import durable
+
+# After an ingest a table is compacted by itself when it has more than this of either.
+FRAGMENTS = 64
+VERSIONS = 256
+# A search that runs meanwhile keeps the version it began with for a moment.
+GRACE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a table takes: bytes on the disk, live rows, fragments and versions."""
+
+    table: str
+    rows: int
+    bytes: int
+    fragments: int
+    versions: int
+
+
+def sizes(store: Store) -> Iterator[Size]:
+    """Yield the size of every table that exists."""
+    for table in store.tables():
+        dataset = table.dataset()
+        if dataset is not None:
+            total = sum(path.stat().st_size for path in table.path.rglob("*") if path.is_file())
+            versions = sum(1 for _ in (table.path / "_versions").glob("*.manifest"))
+            yield Size(table.name, dataset.count_rows(), total, len(dataset.get_fragments()), versions)
+
+
+def piled_up(store: Store) -> list[str]:
+    """Return the tables that have more fragments or versions than is good for them."""
+    return [size.table for size in sizes(store) if size.fragments > FRAGMENTS or size.versions > VERSIONS]
+
+
+def compact(store: Store, *, only: list[str] | None = None, wait: bool = False) -> None:
+    """Compact every table, or `only` some, and drop old versions.
+
+    Alone in the store it also removes what killed writers left behind. With other writers about it raises
+    `StoreBusy`; with `wait` (after a removal) it then does what is safe beside them.
+    """
+    chosen = [table for table in store.tables() if only is None or table.name in only]
+    try:
+        with store.lock(alone=True):
+            for table in chosen:
+                _compact(table, timedelta(0), leftovers=True)
+    except StoreBusy:
+        if not wait:
+            raise
+        for table in chosen:
+            _compact(table, timedelta(0), leftovers=False)
+
+
+def compact_if_piled_up(store: Store) -> list[str]:
+    """Compact what has piled up, beside other writers and readers; return the tables."""
+    names = piled_up(store)
+    for table in store.tables():
+        if table.name in names:
+            _compact(table, GRACE, leftovers=False)
+    return names
+
+
+def _compact(table: Table, grace: timedelta, *, leftovers: bool) -> None:
+    dataset = table.dataset()
+    if dataset is None:
+        return
+    with durable(table.path):
+        dataset.optimize.compact_files(materialize_deletions_threshold=0.0)
+        newest = table.dataset()
+        assert newest is not None
+        newest.cleanup_old_versions(older_than=grace, delete_unverified=leftovers)

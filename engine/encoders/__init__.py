@@ -1,0 +1,80 @@
+"""Encoders: pictures in, vectors of one space out. `load` makes one from what the user typed."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+from engine.encoders.base import Encoder, Geometry
+from engine.encoders.network import Network, Settings, sanitised
+from engine.encoders.user import UserEncoder
+from engine.encoders.weights import HUB, Availability, Hub
+from engine.errors import BadInput
+
+__all__ = ["ENCODERS", "HUB", "Availability", "Encoder", "Geometry", "Hub", "available", "load"]
+
+ENCODERS = {
+    "efficientnet_lite0": "engine.encoders.efficientnet_lite0:EfficientNetLite0",
+    "resnet50": "engine.encoders.torchvision_cnn:ResNet50",
+    "resnet18": "engine.encoders.torchvision_cnn:ResNet18",
+    "efficientnet_b0": "engine.encoders.torchvision_cnn:EfficientNetB0",
+    "timm": "engine.encoders.timm_model:TimmModel",
+    "clip": "engine.encoders.clip:Clip",
+}
+# The families whose members are named after a colon.
+FAMILIES = ("timm", "clip")
+SPACES = {"resnet50": "resnet", "clip:ViT-B-32/laion2b_s34b_b79k": "clip"}
+
+
+def load(
+    spec: str,
+    *,
+    space: str | None = None,
+    weights: Path | str | None = None,
+    cache: Path | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    batch_size: int | None = None,
+    fingerprint: str | None = None,
+) -> Network | UserEncoder:
+    """Return the encoder that `spec` names: one of `ENCODERS`, `timm:NAME`, `clip:MODEL/TAG`, `package.module:Class`.
+
+    Construction is free: libraries and weights are read at the first `fingerprint`, `dim`, `geometry` or `encode`. With
+    a `cache` the converted network stays there; with the `fingerprint` of an existing space too, a cached network runs
+    without torch, and another one raises `FingerprintMismatch`. Raises `BadInput` for a spec that names nothing.
+    """
+    if space is not None and not re.fullmatch(r"[a-z0-9_]+", space):
+        raise BadInput(f"{space!r} cannot name a space", "use lower-case letters, digits and _")
+    if batch_size is not None and batch_size < 1:
+        raise BadInput(f"batch size {batch_size} is not positive", "leave it out for the one measured best")
+    file = Path(weights) if weights is not None else None
+    settings = Settings(file, cache, precision, device, batch_size, fingerprint)
+    name, _, variant = spec.partition(":")
+    if (spec in ENCODERS and spec != "timm") or (name in FAMILIES and variant):
+        module, _, attribute = ENCODERS[name].partition(":")
+        made: Network = getattr(importlib.import_module(module), attribute)(
+            spec, space=space or SPACES.get(spec) or sanitised(spec), settings=settings
+        )
+        return made
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec) and name not in ENCODERS:
+        if file is not None:
+            raise BadInput(f"the user's own encoder {spec!r} takes no weights file", "let the class load its weights")
+        return UserEncoder(spec, space=space, settings=settings)
+    raise _unknown(spec)
+
+
+def available(spec: str, *, weights: Path | str | None = None, hub: Hub = HUB) -> Availability:
+    """Return whether `spec` can run on this machine, why, and if not, what to type.
+
+    A hub is asked only when the weights are not here, and costs at most its few seconds once a process.
+    """
+    return load(spec, weights=weights).availability(hub=hub)
+
+
+def _unknown(spec: str) -> BadInput:
+    forms = [*(name for name in ENCODERS if name != "timm"), "timm:NAME", "clip:MODEL/TAG", "package.module:Class"]
+    close = get_close_matches(spec.partition(":")[0], ENCODERS, n=2)
+    meant = f"; did you mean {' or '.join(close)}?" if close else ""
+    return BadInput(f"unknown encoder {spec!r}{meant}", f"use one of {', '.join(forms)}")

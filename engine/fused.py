@@ -1,0 +1,157 @@
+"""Fused spaces: several spaces as one, by a recipe that never changes.
+
+A fused score is Σ wᵢ·cosᵢ over the components, Σ wᵢ = 1, which is the cosine of the concatenated vectors √wᵢ·vᵢ. Those can
+be stored as a space of their own, or the space can be virtual: then the scores are added at query time. An image has a
+fused vector if it has one in every component.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.commit import unit, vector_rows
+from engine.encoders.base import Vectors
+from engine.errors import BadInput, FingerprintMismatch
+from engine.store import Space, Store, VectorCache
+from engine.store.vectors import sort_key
+
+PAIRS = 10_000
+SEED = 0
+ROWS = 4096
+
+
+@dataclass(frozen=True)
+class FusedMatrix:
+    """The concatenated matrix (n, dim) without its bytes: products and rows are computed from the parts.
+
+    `parts` are (matrix, its row for each of the n rows, √weight).
+    """
+
+    parts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64], float]]
+
+    @property
+    def ndim(self) -> int:
+        return 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), sum(matrix.shape[1] for matrix, _, _ in self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts[0][1])
+
+    def __matmul__(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores, start = np.zeros(len(self), np.float32), 0
+        for matrix, rows, root in self.parts:
+            part = query[start : start + matrix.shape[1]]
+            scores += root * (matrix @ part)[rows]
+            start += matrix.shape[1]
+        return scores
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        taken = [np.float32(root) * matrix[places[rows]] for matrix, places, root in self.parts]
+        return np.concatenate(taken, axis=-1)
+
+
+def matrix_of(store: Store, space: Space) -> VectorCache:
+    """Return the vectors of a space; those of a virtual one are computed from its components."""
+    if not space.virtual:
+        return store.vectors(space)
+    caches = [(store.vectors(part), root) for part, root in components(store, space)]
+    common = reduce(np.intersect1d, [sort_key(cache.ids) for cache, _ in caches])
+    ids = np.ascontiguousarray(common).view(np.uint8).reshape(len(common), -1)
+    parts = [(cache.matrix, cache.positions(ids), root) for cache, root in caches]
+    return VectorCache(ids, FusedMatrix(parts), max(cache.version for cache, _ in caches))  # type: ignore[arg-type]
+
+
+def components(store: Store, space: Space) -> list[tuple[Space, float]]:
+    """Return the component spaces with √weight; raise `FingerprintMismatch` if one is no longer what was fused."""
+    found = []
+    for name, weight in sorted(space.recipe["weights"].items()):
+        part = store.space(name)
+        if part.fingerprint != space.recipe["fingerprints"][name]:
+            raise FingerprintMismatch(
+                f"space {space.name!r} was fused from {name!r} with fingerprint {space.recipe['fingerprints'][name]}, "
+                f"which is now {part.fingerprint}",
+                f"fuse anew: engine embed --encoder fused --fuse {name} --space NAME",
+            )
+        found.append((part, float(np.sqrt(weight))))
+    return found
+
+
+def spread(matrix: NDArray[np.float32], *, seed: int = SEED) -> float:
+    """Return the standard deviation of the cosines of 10,000 random pairs of rows: the background's spread."""
+    rows = np.random.default_rng(seed).integers(0, len(matrix), (2, PAIRS))
+    rows = rows[:, rows[0] != rows[1]]
+    return float(np.einsum("ij,ij->i", matrix[rows[0]], matrix[rows[1]]).std()) if rows.size else 0.0
+
+
+def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtual: bool) -> Space:
+    """Return the fused space of `parts` (space → weight); a weight of None is the inverse of the space's spread.
+
+    Raises `BadInput` for fewer than two components, weights that are not positive, or a mix of given and default ones.
+    """
+    if len(parts) < 2:
+        raise BadInput(f"a fused space has at least two components, not {len(parts)}", "--fuse clip --fuse resnet")
+    given = [weight for weight in parts.values() if weight is not None]
+    if given and (len(given) < len(parts) or min(given) <= 0):
+        raise BadInput("give a positive weight for every component, or for none", "--fuse clip=0.7 --fuse resnet=0.3")
+    spaces = {part: store.space(part) for part in sorted(parts)}
+    for part in spaces.values():
+        if part.encoder == "fused":
+            raise BadInput(f"{part.name!r} is itself fused", "fuse its components")
+    raw = {part: parts[part] or _inverse_spread(store, spaces[part]) for part in spaces}
+    # Rounded before use, so that the recipe as it is written gives these very vectors.
+    weights = {part: round(weight / sum(raw.values()), 6) for part, weight in raw.items()}
+    fingerprints = {part: space.fingerprint for part, space in spaces.items()}
+    text = json.dumps({"weights": weights, "fingerprints": fingerprints}, sort_keys=True)
+    return Space(
+        name,
+        hashlib.sha256(text.encode()).hexdigest()[:12],
+        sum(space.dim for space in spaces.values()),
+        "fused",
+        {"weights": weights, "fingerprints": fingerprints, "virtual": virtual},
+    )
+
+
+def _inverse_spread(store: Store, space: Space) -> float:
+    width = spread(store.vectors(space).matrix) if len(store.vectors(space)) > 1 else 0.0
+    if width == 0:
+        raise BadInput(
+            f"space {space.name!r} has no spread to weigh it by (its vectors are too few or all alike)",
+            "give the weights: --fuse clip=0.7 --fuse resnet=0.3",
+        )
+    return 1 / width
+
+
+def fill(store: Store, space: Space) -> int:
+    """Write the concatenated vectors of a stored fused space; return how many rows were new."""
+    virtual = Space(space.name, space.fingerprint, space.dim, "fused", {**space.recipe, "virtual": True})
+    source, table = matrix_of(store, virtual), store.vectors_table(space)
+    table.create()
+    written = 0
+    for start in range(0, len(source), ROWS):
+        ids = source.ids[start : start + ROWS]
+        rows = source.matrix[np.arange(start, start + len(ids))]
+        written += table.merge(vector_rows([one.tobytes() for one in ids], unit(rows, space.name)))
+    return written
+
+
+def encode_fused(
+    store: Store,
+    paths: Sequence[str | Path],
+    space: Space,
+    encode: Callable[[Store, Sequence[str | Path], Space], Vectors],
+) -> Vectors:
+    """Return the fused vectors (n, dim) of pictures on disk, each component made by `encode`."""
+    parts = [root * unit(encode(store, paths, part), part.name) for part, root in components(store, space)]
+    return np.concatenate(parts, axis=1).astype(np.float32)

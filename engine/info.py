@@ -1,0 +1,76 @@
+"""What a store holds, for `info`, `spaces` and `runs`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from engine.compact import sizes
+from engine.fused import matrix_of
+from engine.select import connect
+from engine.store import Space, Store
+
+
+def info(store: Store) -> dict[str, Any]:
+    """Return counts, spaces, labels by source, and what each table takes on the disk."""
+    labels = connect(store).execute("SELECT source, count(*) FROM labels GROUP BY ALL ORDER BY ALL").fetchall()
+    tables = list(sizes(store))
+    return {
+        "images": store.images.count(),
+        "members": store.members.count(),
+        "duplicates": store.members.count("rejected IS NULL AND removed IS NULL") - store.images.count(),
+        "rejected": store.members.count("rejected IS NOT NULL AND removed IS NULL"),
+        "removed": store.members.count("removed IS NOT NULL"),
+        "sources": store.sources.count(),
+        "spaces": {one["space"]: one for one in spaces(store)},
+        "labels": dict(labels),
+        "indexes": [],
+        "default_space": store.default_space(),
+        "bytes": sum(size.bytes for size in tables),
+        "cache_bytes": sum(path.stat().st_size for path in store.cache.rglob("*") if path.is_file()),
+        "tables": {
+            size.table: {"rows": size.rows, "bytes": size.bytes, "fragments": size.fragments, "versions": size.versions}
+            for size in tables
+        },
+        "store_version": store.versions(),
+    }
+
+
+def spaces(store: Store) -> list[dict[str, Any]]:
+    """Return each space with fingerprint, encoder and coverage."""
+    images = store.images.count()
+    default = store.default_space()
+    return [_space(store, space, images, default) for space in store.spaces().values()]
+
+
+def _space(store: Store, space: Space, images: int, default: str | None) -> dict[str, Any]:
+    rows = len(matrix_of(store, space)) if space.virtual else store.vectors_table(space).count()
+    return {
+        "space": space.name,
+        "encoder": space.encoder,
+        "fingerprint": space.fingerprint,
+        "dim": space.dim,
+        "rows": rows,
+        "coverage": rows / images if images else None,
+        "default": space.name == default,
+        "recipe": space.recipe,
+    }
+
+
+def runs(store: Store) -> list[dict[str, Any]]:
+    """Return every run, oldest first; one without an end was killed or is still going."""
+    rows = store.runs.rows()
+    ends = {row["run"]: row for row in rows if row["event"] == "end"}
+    return [
+        {
+            "run": row["run"],
+            "command": row["command"],
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row["time"])),
+            "seconds": round(ends[row["run"]]["time"] - row["time"], 3) if row["run"] in ends else None,
+            "state": "done" if row["run"] in ends else "unfinished",
+            "details": json.loads(row["details"]),
+            "result": json.loads(ends[row["run"]]["details"]) if row["run"] in ends else None,
+        }
+        for row in sorted((row for row in rows if row["event"] == "start"), key=lambda row: row["time"])
+    ]

@@ -1,0 +1,280 @@
+"""Ingest: source → drop what the ledger knows → decode (workers) → encode in every space → commit.
+
+Nothing is lost and nothing is twice: every member ends as an image or as rejected, exactly once, whatever was killed
+in between, because every write is idempotent by key and the ledger is written last.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine import decode
+from engine.commit import Block, Committer, ledger_row
+from engine.encoders.base import Encoder, Vectors
+from engine.errors import Interrupted, SourceCut
+from engine.progress import Progress, Silent
+from engine.sources.base import Member, Source
+from engine.sources.file import is_compressed
+from engine.store import Space, Store
+from engine.versions import versions
+from engine.workers import Chunk, DecodePool
+
+
+@dataclass
+class Plan:
+    """What is to be done with one source: `done` are the sorted ordinals that the ledger has already."""
+
+    source: Source
+    digest: bytes
+    stamp: str
+    total: int | None
+    done: np.ndarray
+    complete: bool = False
+    cut: str | None = None
+
+    def wanted(self, ordinal: int) -> bool:
+        place = np.searchsorted(self.done, ordinal)
+        return not (place < len(self.done) and self.done[place] == ordinal)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one ingest did. Counts are of this run; `cut` names sources that ended too soon."""
+
+    run: str | None
+    members: int = 0
+    images: int = 0
+    rejected: int = 0
+    seconds: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+    cut: list[str] = field(default_factory=list)
+
+    @property
+    def duplicates(self) -> int:
+        return self.members - self.images - self.rejected
+
+    @property
+    def images_per_second(self) -> float | None:
+        decoded = self.members - self.rejected
+        return decoded / self.seconds if decoded and self.seconds else None
+
+
+def plan(store: Store, sources: Sequence[Source], *, again: str = "false") -> list[Plan]:
+    """Return what each source still needs; a source that is given twice is planned once.
+
+    `again` is an SQL condition on the ledger: members that meet it are done again.
+    """
+    known = {(row["path"], row["stamp"]): row for row in store.sources.rows() if row["complete"]}
+    plans: dict[bytes, Plan] = {}
+    for source in sources:
+        stamp = stamp_of(source)
+        row = known.get((source.path, stamp))
+        if row is not None and stamp and again == "false":
+            # The file is the one that was ingested to its end: nothing to list, nothing to read.
+            plans[row["digest"]] = Plan(source, row["digest"], stamp, 0, np.empty(0, np.int64), True, row["cut"])
+            continue
+        digest = source.digest()
+        done = store.known(digest, again=again)
+        total = count(source)
+        plans[digest] = Plan(source, digest, stamp, None if total is None else max(0, total - len(done)), done)
+    return list(plans.values())
+
+
+def count(source: Source) -> int | None:
+    """Return how many members a source has, or None where only decompressing all of it would tell."""
+    if source.kind != "folder" and is_compressed(source.path):
+        return None
+    total = 0
+    try:
+        for _ in source.names():
+            total += 1
+    except SourceCut:
+        # Reported when its members are read.
+        pass
+    return total
+
+
+def stamp_of(source: Source) -> str:
+    """Return size and modification time of a file; nothing for a folder, which says nothing of what is in it."""
+    if os.path.isdir(source.path):
+        return ""
+    state = os.stat(source.path)
+    return f"{state.st_size}:{state.st_mtime_ns}"
+
+
+def ingest(
+    store: Store,
+    sources: Sequence[Source],
+    encoders: Sequence[Encoder],
+    *,
+    retry_rejected: bool = False,
+    restore: bool = False,
+    split: Callable[[str], str | None] = lambda name: None,
+    max_pixels: int = decode.DEFAULT_MAX_PIXELS,
+    workers: int | None = None,
+    details: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Store every member of `sources` that the ledger does not have, with its vectors from every encoder.
+
+    `retry_rejected` and `restore` take in again what was rejected or removed. `split` maps a member's name to its
+    split. `details` are the parameters to record with the run.
+    Raises `Interrupted` after Ctrl-C, `DiskFull`, `FingerprintMismatch`; what was committed before stays.
+    """
+    progress = progress or Silent()
+    conditions = [name for name, chosen in (("rejected", retry_rejected), ("removed", restore)) if chosen]
+    plans = plan(store, sources, again=" OR ".join(f"{name} IS NOT NULL" for name in conditions) or "false")
+    todo = [one for one in plans if not one.complete]
+    if not todo:
+        return Report(None, cut=[one.cut for one in plans if one.cut])
+    update = " OR ".join(f"target.{name} IS NOT NULL" for name in conditions) or None
+    run = store.begin("ingest", {**(details or {}), "spaces": [one.space for one in encoders], "versions": versions()})
+    spaces = {one.space: store.declare(space_of(one), run) for one in encoders}
+    with store.lock():
+        store.sources.merge(pa.Table.from_pylist([source_row(one, run) for one in todo], store.sources.schema))
+        writer = Writer(store, Committer(store, spaces, update=update), todo, run=run, split=split)
+        started = time.monotonic()
+        totals = [one.total for one in todo]
+        progress.begin("ingest", None if None in totals else sum(t for t in totals if t is not None))
+        try:
+            with DecodePool([one.geometry for one in encoders], workers=workers, max_pixels=max_pixels) as pool:
+                for chunk in pool.map(members_of(todo)):
+                    writer.add(chunk, encode(chunk, encoders))
+                    progress.advance(len(chunk.members), sum(one.rejected is not None for one in chunk.decoded))
+            writer.finish()
+        except KeyboardInterrupt:
+            writer.flush(ended=False)
+            raise Interrupted(
+                f"stopped after {writer.members} members, all of them stored", "give the same command again to go on"
+            ) from None
+        finally:
+            writer.committer.close()
+            report = writer.report(run, time.monotonic() - started, plans)
+            store.end(run, "ingest", {**counts(report), "provenance": provenance(encoders)})
+    return report
+
+
+def members_of(plans: Sequence[Plan]) -> Iterator[tuple[Plan, Member]]:
+    """Yield the wanted members of every source; one that is cut off is noted and the next one follows."""
+    for one in plans:
+        try:
+            for member in one.source.members(one.wanted):
+                yield one, member
+        except SourceCut as cut:
+            one.cut = cut.message
+
+
+def encode(chunk: Chunk, encoders: Sequence[Encoder]) -> dict[str, Vectors]:
+    """Return for each space the vectors (n, dim) of the chunk's n good pictures."""
+    encoded = {}
+    for one in encoders:
+        pixels = chunk.pixels[one.geometry]
+        encoded[one.space] = one.encode(pixels) if len(pixels) else np.empty((0, one.dim), np.float32)
+    return encoded
+
+
+def provenance(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:
+    """Return for each space what its vectors were made on and with."""
+    return [{"space": one.space, "fingerprint": one.fingerprint, **one.provenance} for one in encoders]
+
+
+def space_of(encoder: Encoder) -> Space:
+    """Return the space that an encoder's vectors belong to."""
+    recipe = encoder.recipe
+    return Space(encoder.space, encoder.fingerprint, encoder.dim, recipe["spec"], {"weights": recipe.get("weights")})
+
+
+def source_row(one: Plan, run: str) -> dict[str, Any]:
+    """Return what the store keeps of a source: where it is, and whether all of it is in the ledger."""
+    return {
+        "digest": one.digest,
+        "path": one.source.path,
+        "kind": one.source.kind,
+        "stamp": one.stamp,
+        "complete": one.complete,
+        "cut": one.cut,
+        "run": run,
+    }
+
+
+class Writer:
+    """Collects chunks into blocks, hands them to the committer and keeps the counts of the run."""
+
+    def __init__(
+        self, store: Store, committer: Committer, plans: Sequence[Plan], *, run: str, split: Callable[[str], str | None]
+    ) -> None:
+        self.store = store
+        self.committer = committer
+        self.plans = list(plans)
+        self.ledger = partial(ledger_row, run=run)
+        self.run = run
+        self.split = split
+        self.block = Block()
+        self.members = 0
+        self.rejected = 0
+        self.reasons: dict[str, int] = {}
+
+    def add(self, chunk: Chunk, encoded: dict[str, Vectors]) -> None:
+        rows = [
+            self.ledger(one.digest, member, decoded, split=self.split(member.name))
+            for one, member, decoded in zip(chunk.tags, chunk.members, chunk.decoded, strict=True)
+        ]
+        for decoded in chunk.decoded:
+            if decoded.rejected is not None:
+                self.rejected += 1
+                kind = decoded.rejected.split(":", 1)[0].split(" (", 1)[0]
+                self.reasons[kind] = self.reasons.get(kind, 0) + 1
+        self.members += len(rows)
+        self.block.add(chunk, encoded, rows)
+        for before, after in pairwise(chunk.tags):
+            if before is not after:
+                self._finished(before)
+        if self.block.full():
+            self.flush()
+
+    def flush(self, *, ended: bool = True) -> None:
+        """Hand the block over; unless all has `ended`, wait until it is written."""
+        block, self.block = self.block, Block()
+        self.committer.put(block)
+        if not ended:
+            self.committer.drain()
+
+    def finish(self) -> None:
+        """Mark every source as complete, with the last block, and wait until all is on the disk."""
+        for one in self.plans:
+            if not one.complete:
+                self._finished(one)
+        self.flush()
+        self.committer.drain()
+
+    def _finished(self, one: Plan) -> None:
+        one.complete = True
+        self.block.finished.append(source_row(one, self.run))
+
+    def report(self, run: str, seconds: float, plans: Sequence[Plan]) -> Report:
+        cut = [f"{Path(one.source.path).name}: {one.cut}" for one in plans if one.cut]
+        return Report(run, self.members, self.committer.new_images, self.rejected, seconds, self.reasons, cut)
+
+
+def counts(report: Report) -> dict[str, Any]:
+    """Return a report as the `runs` table keeps it."""
+    return {
+        "members": report.members,
+        "images": report.images,
+        "duplicates": report.duplicates,
+        "rejected": report.rejected,
+        "reasons": report.reasons,
+        "seconds": round(report.seconds, 3),
+        "images_per_second": report.images_per_second,
+        "cut": report.cut,
+    }

@@ -1,0 +1,27 @@
+"""The ledger, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.store import Store
+
+
+def members(store: Store, *, rejected: bool = False, removed: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield every member, or only those rejected or removed, as `engine members --json` prints them."""
+    conditions = [name for name, wanted in (("rejected", rejected), ("removed", removed)) if wanted]
+    where = " OR ".join(f"{name} IS NOT NULL" for name in conditions) or None
+    paths = {row["digest"]: Path(row["path"]).name for row in store.sources.rows(["digest", "path"])}
+    for batch in store.members.scan(["source", "ordinal", "name", "image", "rejected", "removed", "split"], where):
+        for row in batch.to_pylist():
+            yield {
+                "source": paths[row["source"]],
+                "ordinal": row["ordinal"],
+                "name": row["name"],
+                "id": row["image"].hex() if row["image"] else None,
+                "rejected": row["rejected"],
+                "removed": row["removed"],
+                "split": row["split"],
+            }

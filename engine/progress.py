@@ -1,0 +1,30 @@
+"""What long work reports while it runs. Verbs call it; the command line draws it on stderr."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    def begin(self, what: str, total: int | None) -> None:
+        """Say what begins, and how many images it has if that is known."""
+        ...
+
+    def advance(self, images: int, rejected: int = 0) -> None: ...
+
+    def note(self, text: str) -> None:
+        """Say something the user should read once."""
+        ...
+
+
+class Silent:
+    """Reports nothing."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        return
+
+    def advance(self, images: int, rejected: int = 0) -> None:
+        return
+
+    def note(self, text: str) -> None:
+        return

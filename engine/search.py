@@ -1,0 +1,217 @@
+"""Search: query → unit vector → exact index over the space's matrix → hits, each with where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import decode, encoders
+from engine.commit import unit
+from engine.encoders.base import Vectors, decoding_side, prepared
+from engine.errors import BadInput, EmptySpace
+from engine.fused import matrix_of
+from engine.select import labels_of, matching
+from engine.store import Space, Store, VectorCache
+from engine.store.names import resolve
+from engine.store.table import in_list
+from indexers.exact import ExactIndex
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is looked for: pictures on disk, stored images, vectors. Several are averaged at unit length."""
+
+    images: Sequence[str | Path] = ()
+    names: Sequence[str] = ()
+    vectors: Sequence[str | Path] = ()
+
+    def __str__(self) -> str:
+        return ", ".join([*(Path(path).name for path in self.images), *self.names, *map(str, self.vectors)])
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One image of an answer; `score` is the cosine, computed in float64."""
+
+    id: bytes
+    name: str
+    ordinal: int
+    score: float
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hits, best first, with what they came from. `complete`: no row that qualifies is missing."""
+
+    query: str
+    space: str
+    fingerprint: str
+    hits: list[Hit]
+    complete: bool
+    rows: int
+    index: dict[str, Any] = field(default_factory=lambda: {"kind": "exact", "recall": 1.0})
+    store_version: dict[str, int] = field(default_factory=dict)
+
+
+def search(
+    store: Store,
+    query: Query,
+    *,
+    space: str | None = None,
+    k: int | None = None,
+    threshold: float | None = None,
+    where: str | None = None,
+    exclude_self: bool = False,
+) -> Answer:
+    """Return the `k` closest images (10 if neither `k` nor `threshold` is given), or all with `score >= threshold`.
+
+    `where` is applied before the search. `exclude_self` leaves out the stored images of the query itself.
+    Raises `BadInput`, `EmptySpace`, `NoSuchImage`, `AmbiguousName`.
+    """
+    k = 10 if k is None and threshold is None else k
+    if k is not None and k < 1:
+        raise BadInput(f"k is {k}", "ask for at least one: -k 10")
+    if threshold is not None and not -1 <= threshold <= 1:
+        raise BadInput(f"the threshold is {threshold}", "a cosine lies between -1 and 1")
+    chosen = store.space(space)
+    vectors = matrix_of(store, chosen)
+    if len(vectors) == 0:
+        raise EmptySpace(f"no vectors in space {chosen.name!r}", f"run: engine embed --encoder {chosen.encoder}")
+    named = {name: resolve(store, name) for name in query.names}
+    point = _query_vector(store, query, named, chosen, vectors)
+    keep = _mask(vectors, where, store, list(named.values()) if exclude_self else [])
+    hits, complete = _committed(store, vectors, point, k, threshold, keep)
+    versions = store.versions([store.members, *(store.vectors_table(part) for part in _parts(store, chosen))])
+    return Answer(str(query), chosen.name, chosen.fingerprint, hits, complete, len(vectors), store_version=versions)
+
+
+def _committed(
+    store: Store,
+    vectors: VectorCache,
+    point: NDArray[np.float32],
+    k: int | None,
+    threshold: float | None,
+    keep: NDArray[np.bool_] | None,
+) -> tuple[list[Hit], bool]:
+    """Return the hits, and whether all that qualify are among them.
+
+    During an ingest vectors are there before their ledger row; such an image is not part of the collection yet, so it
+    is masked and the search done again.
+    """
+    index = ExactIndex(vectors.matrix)
+    while True:
+        if threshold is None:
+            found = index.search(point, k or 10, keep=keep)[0]
+        else:
+            found = index.range_search(point, threshold, keep=keep)[0]
+        positions, scores = found.positions[:k], found.scores[:k]
+        hits = describe(store, [vectors.ids[place].tobytes() for place in positions], scores)
+        if len(hits) == len(positions):
+            return hits, threshold is None or len(positions) == len(found)
+        named = {hit.id for hit in hits}
+        keep = np.ones(len(vectors), bool) if keep is None else keep
+        keep[[place for place in positions if vectors.ids[place].tobytes() not in named]] = False
+
+
+def _parts(store: Store, space: Space) -> list[Space]:
+    if not space.virtual:
+        return [space]
+    spaces = store.spaces()
+    return [spaces[name] for name in space.recipe["weights"]]
+
+
+def describe(store: Store, ids: Sequence[bytes], scores: NDArray[np.float64]) -> list[Hit]:
+    """Return ids with the name of their first member and the label that counts."""
+    rows = store.members.rows(
+        ["source", "ordinal", "name", "image"], f"removed IS NULL AND {in_list('image', list(ids))}"
+    )
+    names = {row["image"]: row for row in sorted(rows, key=lambda row: (row["source"], row["ordinal"]), reverse=True)}
+    labels = labels_of(store, list(ids))
+    # An image whose ledger row is not committed yet has vectors already; it is not part of the answer.
+    return [
+        Hit(one, names[one]["name"], names[one]["ordinal"], float(score), labels.get(one))
+        for one, score in zip(ids, scores, strict=True)
+        if one in names
+    ]
+
+
+def _query_vector(
+    store: Store, query: Query, named: dict[str, bytes], space: Space, vectors: Any
+) -> NDArray[np.float32]:
+    """Return the query as one unit row (1, dim): the mean of its parts, each at unit length."""
+    parts: list[Vectors] = []
+    if query.images:
+        parts.append(unit(encode_files(store, query.images, space), space.name))
+    for name, image in named.items():
+        place = vectors.positions(np.frombuffer(image, np.uint8)[None])[0]
+        if place < 0:
+            raise EmptySpace(
+                f"{name!r} has no vector in space {space.name!r}", f"run: engine embed --encoder {space.encoder}"
+            )
+        parts.append(np.array(vectors.matrix[place])[None])
+    for path in query.vectors:
+        parts.append(unit(read_vector(path, space), space.name))
+    if not parts:
+        raise BadInput("nothing to search for", "give --image FILE, --id NAME or --vector FILE.npy")
+    return unit(np.concatenate(parts).astype(np.float64).mean(axis=0, keepdims=True).astype(np.float32), space.name)
+
+
+def encode_files(store: Store, paths: Sequence[str | Path], space: Space) -> Vectors:
+    """Return the vectors (n, dim) of pictures on disk, made by the encoder that made the space."""
+    if space.encoder == "fused":
+        from engine.fused import encode_fused
+
+        return encode_fused(store, paths, space, encode_files)
+    if space.encoder == "user":
+        raise BadInput(
+            f"space {space.name!r} holds vectors that were brought with --vectors: there is no encoder for a new picture",
+            "search it with --id or --vector",
+        )
+    encoder = encoders.load(
+        space.encoder, space=space.name, cache=store.cache, fingerprint=space.fingerprint, **space.recipe
+    )
+    side = decoding_side([encoder.geometry])
+    pictures = []
+    for path in paths:
+        try:
+            pictures.append(decode.decode(Path(path).read_bytes(), draft_side=side).image)
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}", "name an image file") from None
+        except decode.Rejected as reason:
+            raise BadInput(f"{path}: {reason}", "name an image file") from None
+    return encoder.encode([prepared(encoder.geometry, picture) for picture in pictures])
+
+
+def read_vector(path: str | Path, space: Space) -> Vectors:
+    """Return the vectors of a .npy file, (dim,) or (n, dim), as float32 (n, dim)."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{path} is not a .npy file of numbers: {error}", "np.save(PATH, vector)") from None
+    rows = np.atleast_2d(loaded) if isinstance(loaded, np.ndarray) else np.empty((0, 0))
+    if rows.ndim != 2 or rows.shape[1] != space.dim or rows.dtype.kind not in "fiu":
+        raise BadInput(
+            f"{path} holds {getattr(loaded, 'dtype', 'no array')} {getattr(loaded, 'shape', '')}; "
+            f"space {space.name!r} has {space.dim} dimensions",
+            f"save a float32 array of shape ({space.dim},)",
+        )
+    return rows.astype(np.float32)
+
+
+def _mask(vectors: Any, where: str | None, store: Store, leave_out: Sequence[bytes]) -> NDArray[np.bool_] | None:
+    if where is None and not leave_out:
+        return None
+    keep = np.full(len(vectors), where is None)
+    if where is not None:
+        positions = vectors.positions(matching(store, where))
+        keep[positions[positions >= 0]] = True
+    for image in leave_out:
+        place = vectors.positions(np.frombuffer(image, np.uint8)[None])[0]
+        keep[place] = False
+    return keep

@@ -1,0 +1,79 @@
+"""`--where`: a condition in SQL over everything that is known of an image, and the images that meet it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import BadInput
+from engine.store import Store
+from engine.store.vectors import id_array
+
+if TYPE_CHECKING:
+    import duckdb
+
+# A label that a person gave counts before an exemplar's, and that before one that came with the data.
+PRECEDENCE = ("human", "exemplar", "given")
+COLUMNS = ("id", "name", "ordinal", "split", "source", "width", "height", "format", "bytes", "label")
+
+# Two different labels of the same precedence are a conflict, and a conflict is no label. "Is not" vetoes.
+LABELS = f"""
+    WITH candidates AS (
+        SELECT id, label, rank() OVER (PARTITION BY id ORDER BY list_position({list(PRECEDENCE)!r}, source)) AS place
+        FROM labels
+        WHERE kind = 'class' AND polarity AND source IN {PRECEDENCE!r}
+            AND NOT EXISTS (
+                SELECT 1 FROM labels AS veto
+                WHERE veto.id = labels.id AND veto.label = labels.label AND NOT veto.polarity AND veto.source = 'human'
+            )
+    )
+    SELECT id, any_value(label) AS label FROM candidates WHERE place = 1 GROUP BY id HAVING count(DISTINCT label) = 1
+"""
+
+PICTURES = f"""
+    SELECT images.id AS image, lower(hex(images.id)) AS id, members.name, members.ordinal, members.split,
+        parse_filename(sources.path) AS source, images.width, images.height, images.format, images.bytes,
+        labelled.label
+    FROM images
+    JOIN members ON members.image = images.id AND members.removed IS NULL
+    LEFT JOIN sources ON sources.digest = members.source
+    LEFT JOIN ({LABELS}) AS labelled ON labelled.id = images.id
+"""
+
+
+def connect(store: Store) -> duckdb.DuckDBPyConnection:
+    """Return a database whose tables are those of the store, read as they are needed, and nothing else."""
+    import duckdb
+
+    database = duckdb.connect(config={"threads": 2})
+    for table in store.tables():
+        dataset = table.dataset()
+        if dataset is not None:
+            database.register(table.name, dataset)
+    # A condition may come from somebody else: it can reach no file and no network.
+    database.execute("SET enable_external_access = false; SET lock_configuration = true")
+    return database
+
+
+def matching(store: Store, where: str) -> NDArray[np.uint8]:
+    """Return the ids (n, 32) of the images for which the condition holds for at least one of their members."""
+    import duckdb
+
+    database = connect(store)
+    try:
+        answer = database.sql(f"SELECT DISTINCT image FROM ({PICTURES}) WHERE ({where}\n)").to_arrow_table()
+    except duckdb.Error as error:
+        reason = str(error).split("\n", 1)[0]
+        raise BadInput(f"--where {where!r}: {reason}", f"columns are {', '.join(COLUMNS)}") from None
+    return id_array(answer["image"])
+
+
+def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
+    """Return the label that counts of each of `ids` that has one."""
+    if store.labels.count() == 0:
+        return {}
+    database = connect(store)
+    rows = database.execute(f"SELECT id, label FROM ({LABELS}) WHERE id IN (SELECT unnest(?))", [ids]).fetchall()
+    return dict(rows)

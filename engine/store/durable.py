@@ -1,0 +1,102 @@
+"""What keeps a table whole through kill -9, power loss and a full disk. Lance itself never calls fsync."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import DiskFull, StoreDamaged
+
+# Free bytes below which no commit is begun: Lance needs room for a manifest to fail cleanly.
+RESERVE = 16 * 2**20
+PARTS = ("data", "_versions", "_transactions", "_deletions")
+
+
+def files(table: Path) -> set[Path]:
+    """Return every file of a Lance table."""
+    return {
+        Path(entry.path)
+        for part in PARTS
+        if (table / part).is_dir()
+        for entry in os.scandir(table / part)
+        if entry.is_file()
+    }
+
+
+def fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def durable(table: Path) -> Iterator[None]:
+    """Flush to the disk, before the block is left, every file that appeared in `table` within it."""
+    before = files(table)
+    require_space(table.parent)
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(table.parent) from error
+        raise
+    new = files(table) - before
+    for path in new:
+        # Another writer's compaction may have removed the file since.
+        if path.exists():
+            fsync(path)
+    for directory in {path.parent for path in new} | ({table, table.parent} if not before else set()):
+        fsync(directory)
+
+
+def require_space(folder: Path, needed: int = 0) -> None:
+    """Raise `DiskFull` if fewer than `needed` bytes plus a reserve are free under `folder`."""
+    state = os.statvfs(folder)
+    if state.f_bavail * state.f_frsize < RESERVE + needed:
+        raise disk_full(folder)
+
+
+def is_full(error: BaseException) -> bool:
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+
+
+def disk_full(folder: Path) -> DiskFull:
+    state = os.statvfs(folder)
+    free = state.f_bavail * state.f_frsize / 2**20
+    return DiskFull(
+        f"the disk under {folder} is full ({free:.0f} MiB free)", "make space, then give the same command again"
+    )
+
+
+def newest_manifest(table: Path) -> Path | None:
+    """Return the manifest of the last version. Lance names them 2⁶⁴−1−version, so the smallest name is the newest."""
+    manifests = [path for path in (table / "_versions").glob("*.manifest") if path.stem.isdigit()]
+    return min(manifests, key=lambda path: path.stem.zfill(20), default=None)
+
+
+def check_manifest(table: Path) -> None:
+    """Raise `StoreDamaged` if power was lost before the newest manifest reached the disk."""
+    manifest = newest_manifest(table)
+    if manifest is not None and manifest.stat().st_size == 0:
+        raise StoreDamaged(
+            f"the newest version of table '{table.stem}' is empty (the machine lost power during a write)",
+            "bring the last good version back: engine verify --repair",
+        )
+
+
+def repair(table: Path) -> list[Path]:
+    """Remove empty manifests from the newest backwards; return what was removed."""
+    removed = []
+    while (manifest := newest_manifest(table)) is not None and manifest.stat().st_size == 0:
+        manifest.unlink()
+        removed.append(manifest)
+    if removed:
+        # The hint may name the version that is gone.
+        (table / "_versions" / "latest_version_hint.json").unlink(missing_ok=True)
+        fsync(table / "_versions")
+    return removed

@@ -1,0 +1,137 @@
+"""One Lance table: opened when first used, created when first written, merged into and never appended to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import StoreDamaged
+from engine.store.durable import check_manifest, durable
+from engine.store.schemas import primary_key
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow as pa
+
+BATCH_ROWS = 8192
+# Lance keeps what it read; without a bound its memory grows with the table.
+CACHE_BYTES = 64 * 2**20
+
+
+class Table:
+    """A named table of a store. `schema` is what it is created with."""
+
+    def __init__(self, root: Path, name: str, schema: pa.Schema) -> None:
+        self.path = root / f"{name}.lance"
+        self.name = name
+        self.schema = schema
+
+    def exists(self) -> bool:
+        return (self.path / "_versions").is_dir()
+
+    def dataset(self) -> lance.LanceDataset | None:
+        """Return the newest committed version, or None where nothing was written yet."""
+        import lance
+
+        if not self.exists():
+            return None
+        check_manifest(self.path)
+        try:
+            return lance.dataset(str(self.path), session=session())
+        except (OSError, ValueError) as error:
+            # `_versions` is there before the first manifest is: another process is creating the table.
+            if "not found" in str(error):
+                return None
+            raise StoreDamaged(
+                f"table '{self.name}' cannot be opened: {first_line(error)}", "engine verify --repair"
+            ) from error
+
+    def version(self) -> int:
+        dataset = self.dataset()
+        return 0 if dataset is None else dataset.version
+
+    def count(self, where: str | None = None) -> int:
+        dataset = self.dataset()
+        return 0 if dataset is None else dataset.count_rows(filter=where)
+
+    def read(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Return the rows for which the SQL expression `where` holds."""
+        dataset = self.dataset()
+        names = list(columns or self.schema.names)
+        if dataset is None:
+            import pyarrow as pa
+
+            return pa.schema([self.schema.field(name) for name in names]).empty_table()
+        return dataset.to_table(columns=names, filter=where)
+
+    def scan(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream the rows; for whatever walks a whole table."""
+        dataset = self.dataset()
+        if dataset is not None:
+            yield from dataset.to_batches(columns=list(columns), filter=where, batch_size=BATCH_ROWS)
+
+    def rows(self, columns: Sequence[str] | None = None, where: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries; for small tables and small answers."""
+        return self.read(columns, where).to_pylist()
+
+    def merge(self, rows: pa.Table, *, update: str | None = None) -> int:
+        """Insert the rows whose key is new and return how many were; the caller leaves no key twice in `rows`.
+
+        `update` is an SQL condition on `target` and `source`: rows that exist and meet it are replaced.
+        """
+        if rows.num_rows == 0:
+            return 0
+        with durable(self.path):
+            merge = self._created().merge_insert(primary_key(self.schema)).when_not_matched_insert_all()
+            if update is not None:
+                merge = merge.when_matched_update_all(condition=update)
+            # Concurrent writers conflict and try again; each attempt reads the newer table.
+            result = merge.conflict_retries(50).execute(rows.cast(self.schema))
+        return result["num_inserted_rows"] + result["num_updated_rows"]
+
+    def delete(self, where: str) -> None:
+        dataset = self.dataset()
+        if dataset is not None:
+            with durable(self.path):
+                dataset.delete(where)
+
+    def create(self) -> None:
+        """Create the table if it is not there."""
+        if not self.exists():
+            with durable(self.path):
+                self._created()
+
+    def _created(self) -> lance.LanceDataset:
+        import lance
+
+        while (dataset := self.dataset()) is None:
+            try:
+                lance.write_dataset(self.schema.empty_table(), str(self.path), schema=self.schema, mode="create")
+            except (OSError, ValueError) as error:
+                # Another writer was first.
+                if "already exists" not in str(error) and "conflict" not in str(error).lower():
+                    raise
+        return dataset
+
+
+@cache
+def session() -> lance.Session:
+    import lance
+
+    return lance.Session(index_cache_size_bytes=CACHE_BYTES, metadata_cache_size_bytes=CACHE_BYTES)
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0].split(", /", 1)[0][:200]
+
+
+def in_list(column: str, ids: Sequence[bytes]) -> str:
+    """Return the SQL condition that `column` is one of `ids`."""
+    return f"{column} IN ({', '.join(literal(image) for image in ids)})" if ids else "false"
+
+
+def literal(value: bytes | str) -> str:
+    """Return `value` as an SQL literal."""
+    return f"X'{value.hex()}'" if isinstance(value, bytes) else "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,171 @@
+"""A space as one contiguous, memory-mapped matrix with its id file: a cache that can be deleted at any time.
+
+A column of a Lance table comes in many chunks; a search wants one matrix, and at once. The files grow as rows are
+appended to the table and are written anew when rows have moved or gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.store.durable import is_full, require_space
+from engine.store.schemas import ID_BYTES
+from engine.store.table import BATCH_ROWS, Table
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow as pa
+
+# Sorts and compares 32 bytes as memcmp does. Never take single elements of it: NumPy strips trailing zeros.
+ID_KEY = f"S{ID_BYTES}"
+
+
+def sort_key(ids: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Return ids (n, 32) as an array (n,) that sorts and searches by their bytes."""
+    return np.ascontiguousarray(ids).view(ID_KEY).ravel()
+
+
+def id_array(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint8]:
+    """Return a column of ids as uint8 (n, 32) without making a Python object of each."""
+    import pyarrow as pa
+
+    fixed = column.cast(pa.binary(ID_BYTES))
+    chunks = fixed.chunks if isinstance(fixed, pa.ChunkedArray) else [fixed]
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * ID_BYTES, chunk.offset * ID_BYTES) for chunk in chunks
+    ]
+    return np.concatenate([*parts, np.empty(0, np.uint8)]).reshape(-1, ID_BYTES)
+
+
+def matrix(column: pa.Array, dim: int) -> NDArray[np.float32]:
+    """Return a batch's vectors as float32 (n, dim)."""
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+
+
+@dataclass(frozen=True)
+class VectorCache:
+    """`ids` is uint8 (n, 32), `matrix` float32 (n, dim) with unit rows, `version` that of the table they came from."""
+
+    ids: NDArray[np.uint8]
+    matrix: NDArray[np.float32]
+    version: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.bytes_]]:
+        keys = sort_key(self.ids)
+        order = np.argsort(keys, kind="stable")
+        return order, keys[order]
+
+    def positions(self, ids: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return where each of `ids` (m, 32) lies, −1 for those without a vector."""
+        if len(self) == 0 or len(ids) == 0:
+            return np.full(len(ids), -1, np.int64)
+        if len(ids) < 16:
+            # A pass over the ids is cheaper than sorting them.
+            hits = [np.flatnonzero((self.ids == one).all(axis=1)) for one in ids]
+            return np.array([hit[0] if len(hit) else -1 for hit in hits], np.int64)
+        order, keys = self._order
+        wanted = sort_key(ids)
+        found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[found] == wanted, order[found], -1)
+
+    @classmethod
+    def load(cls, table: Table, folder: Path) -> VectorCache:
+        """Return the newest committed state of `table`, extending or rebuilding the files in `folder` as needed."""
+        dim = table.schema.field("vector").type.list_size
+        dataset = table.dataset()
+        if dataset is None:
+            return cls(np.empty((0, ID_BYTES), np.uint8), np.empty((0, dim), np.float32), 0)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            state = _read_state(folder, dim)
+            if state["version"] != dataset.version:
+                state = _refresh(dataset, folder, state, dim)
+            rows = state["rows"]
+            ids = _map(folder / f"{state['name']}.ids", np.uint8, (rows, ID_BYTES))
+            return cls(ids, _map(folder / f"{state['name']}.f32", np.float32, (rows, dim)), dataset.version)
+
+
+def _map(path: Path, kind: Any, shape: tuple[int, int]) -> NDArray[Any]:
+    # An empty file cannot be mapped.
+    return np.memmap(path, kind, "r", shape=shape) if shape[0] else np.empty(shape, kind)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with open(folder / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _read_state(folder: Path, dim: int) -> dict[str, Any]:
+    """Return what the files in `folder` hold; an empty state if they are absent or shorter than they should be."""
+    empty = {"version": 0, "fragments": {}, "rows": 0, "name": ""}
+    try:
+        state = json.loads((folder / "state.json").read_text())
+        sizes = [(folder / f"{state['name']}.{kind}").stat().st_size for kind in ("ids", "f32")]
+    except (OSError, ValueError, KeyError):
+        return empty
+    return state if sizes >= [state["rows"] * ID_BYTES, state["rows"] * dim * 4] else empty
+
+
+def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], dim: int) -> dict[str, Any]:
+    fragments = {str(part.fragment_id): [part.physical_rows, part.num_deletions] for part in dataset.get_fragments()}
+    known = state["fragments"]
+    if not state["name"] or any(fragments.get(name) != counts for name, counts in known.items()):
+        # Rows moved (compaction) or went (removal): what was cached is void.
+        state, known = {"rows": 0, "name": secrets.token_hex(4)}, {}
+    new = [part for part in dataset.get_fragments() if str(part.fragment_id) not in known]
+    added = sum(part.count_rows() for part in new)
+    require_space(folder, added * (ID_BYTES + dim * 4))
+    batches = (
+        dataset.scanner(columns=["id", "vector"], fragments=new, batch_size=BATCH_ROWS).to_batches() if new else ()
+    )
+    try:
+        _write(folder, state, batches, dim)
+    except OSError as error:
+        if is_full(error):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    done = {
+        "version": dataset.version,
+        "fragments": fragments,
+        "rows": state["rows"] + added,
+        "name": state["name"],
+    }
+    scratch = folder / "state.json.tmp"
+    scratch.write_text(json.dumps(done))
+    os.replace(scratch, folder / "state.json")
+    for path in folder.iterdir():
+        if path.suffix in (".ids", ".f32") and path.stem != done["name"]:
+            path.unlink()
+    return done
+
+
+def _write(folder: Path, state: dict[str, Any], batches: Iterable[pa.RecordBatch], dim: int) -> None:
+    """Append `batches` behind the rows that `state` counts, over whatever a killed process left there."""
+    with (
+        open(os.open(folder / f"{state['name']}.ids", os.O_RDWR | os.O_CREAT), "r+b") as ids,
+        open(os.open(folder / f"{state['name']}.f32", os.O_RDWR | os.O_CREAT), "r+b") as vectors,
+    ):
+        ids.seek(state["rows"] * ID_BYTES)
+        vectors.seek(state["rows"] * dim * 4)
+        for batch in batches:
+            ids.write(id_array(batch["id"]).tobytes())
+            vectors.write(np.ascontiguousarray(matrix(batch["vector"], dim)).tobytes())

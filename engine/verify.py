@@ -1,0 +1,249 @@
+"""Verify: prove that nothing is lost and nothing is twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine import decode, encoders
+from engine.commit import unit
+from engine.embed import pixels_of
+from engine.encoders.base import decoding_side, prepared
+from engine.errors import EngineError, StoreDamaged
+from engine.progress import Progress, Silent
+from engine.select import connect
+from engine.store import Space, Store, durable
+from engine.store.table import literal
+from engine.store.vectors import id_array, matrix, sort_key
+
+# A float32 unit vector of a few thousand dimensions is this close to length 1.
+LENGTH_TOLERANCE = 1e-4
+SHOWN = 5
+
+# Each query counts rows that must not exist.
+LAWS = {
+    "members have neither an image nor a reason of rejection, or both": (
+        "SELECT count(*) FROM members WHERE (image IS NULL) = (rejected IS NULL)"
+    ),
+    "members are in the ledger twice": "SELECT count(*) - count(DISTINCT (source, ordinal)) FROM members",
+    "members name an image that is not stored": (
+        "SELECT count(*) FROM members ANTI JOIN images ON images.id = members.image "
+        "WHERE members.image IS NOT NULL AND removed IS NULL"
+    ),
+    "images belong to no member": (
+        "SELECT count(*) FROM images ANTI JOIN (SELECT image FROM members WHERE removed IS NULL) AS alive "
+        "ON alive.image = images.id"
+    ),
+    "images are stored twice": "SELECT count(*) - count(DISTINCT id) FROM images",
+    "images have no thumbnail": "SELECT count(*) FROM images ANTI JOIN thumbnails USING (id)",
+    "thumbnails are stored twice": "SELECT count(*) - count(DISTINCT id) FROM thumbnails",
+    "thumbnails belong to no image": "SELECT count(*) FROM thumbnails ANTI JOIN images USING (id)",
+    "labels belong to no image": "SELECT count(*) FROM labels ANTI JOIN images USING (id)",
+}
+UNFINISHED = """
+    SELECT path FROM sources WHERE NOT complete
+"""
+GAPS = """
+    SELECT path, count(DISTINCT ordinal) AS found, max(ordinal) + 1 AS expected
+    FROM sources JOIN members ON source = digest WHERE ordinal >= 0 AND complete
+    GROUP BY ALL HAVING found <> expected
+"""
+
+
+@dataclass
+class Verdict:
+    """`members` = members of images + `rejected` + `removed`; `problems` says what breaks the contract."""
+
+    members: int = 0
+    images: int = 0
+    rejected: int = 0
+    removed: int = 0
+    spaces: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    @property
+    def duplicates(self) -> int:
+        return self.members - self.rejected - self.removed - self.images
+
+
+def verify(store: Store, *, read_bytes: bool = False, progress: Progress | None = None) -> Verdict:
+    """Check every promise of the store; with `read_bytes` also that every source still holds the bytes it held."""
+    verdict = Verdict()
+    try:
+        tables = store.tables()
+        for table in tables:
+            table.dataset()
+    except StoreDamaged as error:
+        verdict.problems.append(str(error))
+        return verdict
+    _ledger(store, verdict)
+    for space in store.spaces().values():
+        if not space.virtual:
+            _space(store, space, verdict)
+    if read_bytes:
+        verdict.problems += list(_bytes(store, progress or Silent()))
+    return verdict
+
+
+def _ledger(store: Store, verdict: Verdict) -> None:
+    database = connect(store)
+
+    def count(sql: str) -> int:
+        return database.execute(sql).fetchall()[0][0]
+
+    verdict.members = count("SELECT count(*) FROM members")
+    verdict.images = count("SELECT count(*) FROM images")
+    verdict.rejected = count("SELECT count(*) FROM members WHERE rejected IS NOT NULL AND removed IS NULL")
+    verdict.removed = count("SELECT count(*) FROM members WHERE removed IS NOT NULL")
+    for what, sql in LAWS.items():
+        if number := count(sql):
+            verdict.problems.append(f"{number} {what}")
+    for (path,) in database.execute(UNFINISHED).fetchall():
+        verdict.problems.append(f"{path} is not ingested to its end; run: engine ingest {path}")
+    for path, found, expected in database.execute(GAPS).fetchall():
+        verdict.problems.append(f"{path}: {found} members are in the ledger, {expected} were seen")
+    for row in store.sources.rows(["path", "cut"], "cut IS NOT NULL"):
+        verdict.notes.append(f"{row['path']} was cut off: {row['cut']}")
+
+
+def _space(store: Store, space: Space, verdict: Verdict) -> None:
+    table = store.vectors_table(space)
+    keys, bad = [], 0
+    for batch in table.scan(["id", "vector"]):
+        keys.append(sort_key(id_array(batch["id"])))
+        lengths = np.linalg.norm(matrix(batch["vector"], space.dim), axis=1)
+        # A comparison with NaN is false, so this counts what is not finite as well.
+        bad += len(lengths) - int(np.count_nonzero(np.abs(lengths - 1) < LENGTH_TOLERANCE))
+    ids = np.sort(np.concatenate([np.empty(0, "S32"), *keys]))
+    images = np.sort(sort_key(id_array(store.images.read(["id"])["id"])))
+    verdict.spaces[space.name] = len(ids)
+    promised = promised_ids(store, space)
+    counts = {
+        "vectors are stored twice": len(ids) - len(np.unique(ids)),
+        "vectors are not finite or not of unit length": bad,
+        "vectors belong to no image": int(np.count_nonzero(~np.isin(ids, images))),
+        "vectors are missing": int(np.count_nonzero(~np.isin(promised, ids))),
+    }
+    verdict.problems += [f"space {space.name!r}: {number} {what}" for what, number in counts.items() if number]
+    without = int(np.count_nonzero(~np.isin(images, ids)))
+    if without and space.encoder not in ("user", "fused"):
+        verdict.notes.append(
+            f"space {space.name!r} covers {len(images) - without} of {len(images)} images; "
+            f"run: engine embed --encoder {space.encoder}"
+        )
+
+
+def promised_ids(store: Store, space: Space) -> np.ndarray:
+    """Return the images that were ingested in runs which filled `space`: each of them must have a vector."""
+    filled = [
+        row["run"]
+        for row in store.runs.rows(["run", "details"], "event = 'start' AND command = 'ingest'")
+        if space.name in json.loads(row["details"])["spaces"]
+    ]
+    if not filled:
+        return np.empty(0, "S32")
+    runs = ", ".join(literal(run) for run in filled)
+    rows = store.members.read(["image"], f"image IS NOT NULL AND removed IS NULL AND run IN ({runs})")
+    return np.unique(sort_key(id_array(rows["image"])))
+
+
+def _bytes(store: Store, progress: Progress) -> Iterator[str]:
+    """Yield what is wrong with the sources: gone, changed, or a member that no longer gives its image's digest."""
+    for source in store.sources.rows():
+        where = f"source = {literal(source['digest'])} AND image IS NOT NULL AND removed IS NULL"
+        rows = store.members.read(["ordinal", "image"], where).sort_by("ordinal")
+        ordinals, images = rows["ordinal"].to_numpy(), sort_key(id_array(rows["image"]))
+        progress.begin(f"read {Path(source['path']).name}", len(ordinals))
+        seen, wrong = 0, []
+        try:
+            for _, member in pixels_of(store, {source["digest"]: ordinals}):
+                progress.advance(1)
+                seen += 1
+                digest = hashlib.sha256(member.data or b"").digest()
+                if images[np.searchsorted(ordinals, member.ordinal)].ljust(32, b"\0") != digest:
+                    wrong.append(member.name)
+        except (EngineError, OSError) as error:
+            yield str(error)
+            continue
+        if wrong:
+            yield f"{source['path']}: {len(wrong)} members have other bytes than those stored: {', '.join(wrong[:SHOWN])}"
+        if seen != len(ordinals):
+            yield f"{source['path']}: {len(ordinals) - seen} of {len(ordinals)} members are no longer there"
+
+
+def repair(store: Store) -> list[str]:
+    """Remove the manifests that a power loss left empty; return what came back, table by table."""
+    done = []
+    with store.lock(alone=True):
+        for path in sorted(store.path.glob("*.lance")):
+            for manifest in durable.repair(path):
+                done.append(f"table {path.stem!r}: removed the empty manifest {manifest.name}")
+    return done
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How close stored vectors come to the same images encoded again now."""
+
+    space: str
+    images: int
+    lowest: float
+    required: float
+    precision: str
+
+    @property
+    def ok(self) -> bool:
+        return self.lowest >= self.required
+
+
+def drift(store: Store, images: int, *, space: str | None = None, precision: str = "auto", seed: int = 0) -> Drift:
+    """Encode a random sample of stored images again and compare.
+
+    Cosine 0.9999 is required at the precision that the space's last run recorded, 0.99 across precisions.
+    """
+    chosen = store.space(space)
+    encoder = encoders.load(
+        chosen.encoder, space=chosen.name, cache=store.cache, fingerprint=chosen.fingerprint, precision=precision,
+        **chosen.recipe,
+    )  # fmt: skip
+    vectors = store.vectors(chosen)
+    picked = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:images])
+    wanted = {vectors.ids[place].tobytes(): place for place in picked}
+    members = store.members.read(["source", "ordinal", "image"], "image IS NOT NULL AND removed IS NULL")
+    chosen_rows = members.filter(pa.compute.is_in(members["image"], pa.array(list(wanted), pa.binary())))
+    places: dict[bytes, list[int]] = {}
+    for row in {row["image"]: row for row in chosen_rows.to_pylist()}.values():
+        places.setdefault(row["source"], []).append(row["ordinal"])
+    cosines = []
+    for _, member in pixels_of(store, {key: np.sort(np.array(value)) for key, value in places.items()}):
+        raw = member.data or b""
+        side = decoding_side([encoder.geometry])
+        picture = decode.decode(raw, shape=member.shape, max_pixels=2**62, draft_side=side)
+        row = encoder.encode([prepared(encoder.geometry, picture.image)])
+        place = wanted[hashlib.sha256(raw).digest()]
+        cosines.append(float(unit(row, chosen.name)[0].astype(np.float64) @ vectors.matrix[place].astype(np.float64)))
+    used = encoder.provenance["precision"]
+    required = 0.9999 if used in recorded_precisions(store, chosen) else 0.99
+    return Drift(chosen.name, len(cosines), min(cosines, default=float("nan")), required, used)
+
+
+def recorded_precisions(store: Store, space: Space) -> set[str]:
+    """Return the precisions at which runs filled the space, if it was always the same; else nothing."""
+    found = {
+        provenance.get("precision")
+        for row in store.runs.rows(["details"], "event = 'end'")
+        for provenance in json.loads(row["details"]).get("provenance", [])
+        if provenance.get("space") == space.name
+    }
+    return found if len(found) == 1 else set()

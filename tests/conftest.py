@@ -1,0 +1,66 @@
+"""What every test may use: the bundled sample, the command line, and caches that are not the user's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "engine" / "sample"
+
+# No example is judged by the clock, and none is kept for the next run.
+settings.register_profile("engine", deadline=None, database=None)
+settings.load_profile("engine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what libraries cache out of the home folder, and the model hubs out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TORCH_HOME", "HF_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.delenv("ENGINE_STORE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample_tar() -> Path:
+    """Return the path of the sample's 340 photos."""
+    return SAMPLE / "images.tar"
+
+
+@pytest.fixture(scope="session")
+def sample_labels() -> Path:
+    """Return the path of the sample's labels."""
+    return SAMPLE / "labels.csv"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs `engine ARGUMENTS...` in a process of its own."""
+
+    def run(
+        *arguments: object, cwd: Path = tmp_path, env: Mapping[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        done = subprocess.run(
+            [sys.executable, "-m", "engine", *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"engine {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"
+        return done
+
+    return run
