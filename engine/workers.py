@@ -27,6 +27,7 @@ from engine.sources.base import Member
 CHUNK_MEMBERS = 32
 CHUNK_BYTES = 4 * 2**20
 SLOTS = 3
+NICENESS = 10
 # A member and whatever its reader wants back with it.
 Tagged = tuple[Any, Member]
 CONTEXT = multiprocessing.get_context("spawn")
@@ -101,6 +102,8 @@ def serve(connection: Connection, memory: Any, settings: Settings) -> None:
     """Answer tasks until the parent is gone."""
     # Ctrl-C goes to the whole process group; the parent decides what is finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The model goes first: it waits for its slowest thread after every chunk, decoding has chunks to spare.
+    os.nice(NICENESS)
     while True:
         try:
             task: Task = connection.recv()

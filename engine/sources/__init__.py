@@ -58,7 +58,7 @@ def _kind(path: str) -> str:
     try:
         with Stream(path) as stream:
             start = stream.read(BLOCK)
-            compressed = stream.compressed
+            compressed, problem = stream.compressed, stream.problem
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from error
     if _is_tar(start, path):
@@ -68,8 +68,8 @@ def _kind(path: str) -> str:
     if not compressed and start.startswith(ZIP_MAGICS):
         return "zip"
     if path.lower().endswith(ARCHIVE_ENDINGS):
-        what = "is empty" if not start else f"is not an archive that can be read (starts with {start[:8]!r})"
-        raise SourceError(f"{path} {what}", f"look at it with: file {path}")
+        reason = problem or (f"it starts with {start[:8]!r}" if start else "it is empty")
+        raise SourceError(f"{path} is not an archive that can be read: {reason}", f"look at it with: file {path}")
     return "file"
 
 

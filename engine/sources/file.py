@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import zlib
@@ -35,6 +36,11 @@ class Stream:
         self.compressed = opener is not PLAIN
         self.problem: str | None = None
         self._file = opener(path)
+        self._at = 0
+
+    def tell(self) -> int:
+        """Return how many bytes lie before the next one."""
+        return self._at
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end. Memory grows with what is there, not with what was asked for."""
@@ -49,18 +55,19 @@ class Stream:
                 break
             chunks.append(chunk)
             size -= len(chunk)
+            self._at += len(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def skip(self, size: int) -> int:
-        """Pass over `size` bytes; return how many there were."""
+    def seek(self, position: int) -> int:
+        """Go to `position`, or to the end if that comes first; return where. Compressed bytes go forward only."""
         if not self.compressed:
-            here = self._file.tell()
-            end = min(here + size, os.fstat(self._file.fileno()).st_size)
-            return int(self._file.seek(end)) - here
-        left = size
-        while left > 0 and (chunk := self.read(min(left, CHUNK))):
-            left -= len(chunk)
-        return size - left
+            end = os.fstat(self._file.fileno()).st_size
+            self._at = int(self._file.seek(min(position, end)))
+        elif position < self._at:
+            raise io.UnsupportedOperation("a compressed stream does not go back")
+        while self._at < position and self.read(min(position - self._at, CHUNK)):
+            pass
+        return self._at
 
     def __enter__(self) -> Stream:
         return self

@@ -54,17 +54,16 @@ class IdxSource:
         height, width = self._shape
         size = height * width
         with Stream(self.path) as stream:
-            stream.skip(HEADER_BYTES)
             for i in range(self._count):
+                start = stream.seek(HEADER_BYTES + i * size)
                 data = stream.read(size) if wanted(i) else None
-                found = stream.skip(size) if data is None else len(data)
-                if found < size:
+                if stream.seek(start + size) < HEADER_BYTES + (i + 1) * size:
                     reason = f" ({stream.problem})" if stream.problem else ""
                     raise SourceCut(
                         f"{self.path} is cut off{reason}: {i} of {self._count} pictures are whole",
                         "fetch the file again and repeat the command; nothing is stored twice",
                     )
-                offset = None if self._compressed else HEADER_BYTES + i * size
+                offset = None if self._compressed else start
                 yield Member(i, f"{self._base}/{i}", data, offset=offset, size=size, shape=self._shape)
 
     def _read_header(self, stream: Stream) -> tuple[int, tuple[int, int]]:

@@ -77,7 +77,7 @@ class TarSource:
         digest = new_digest(self.path)
         try:
             with open(self.path, "rb") as file:
-                for _, header in _headers(file, "r:"):
+                for _, header in _headers(file):
                     row = f"{header.name}\0{header.size} {header.offset_data}\n"
                     digest.update(row.encode("utf-8", "surrogateescape"))
         except Cut as cut:
@@ -107,7 +107,7 @@ class TarSource:
 
 def _plain(file: IO[bytes]) -> Iterator[Entry]:
     end = os.fstat(file.fileno()).st_size
-    for tar, header in _headers(file, "r:"):
+    for tar, header in _headers(file):
         if _data_end(tar, header) > end:
             raise Cut(f"{header.name!r} goes on past the end")
         if header.issparse():
@@ -118,20 +118,20 @@ def _plain(file: IO[bytes]) -> Iterator[Entry]:
 
 def _streamed(stream: Stream) -> Iterator[Entry]:
     try:
-        for tar, header in _headers(stream, "r|"):
+        for tar, header in _headers(stream):
             yield _entry(header, partial(_extract, tar, header), partial(_skip, tar, header))
     except Cut as cut:
         raise Cut(stream.problem or str(cut)) from cut
-    stream.skip(MAX_TAIL_BYTES)
+    stream.seek(stream.tell() + MAX_TAIL_BYTES)
     if stream.problem:
         raise Cut(stream.problem)
 
 
-def _headers(file: Any, mode: Any) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _headers(file: Any) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """Yield every header that is not a directory or clutter; raise `Cut` where the next one cannot be read."""
     try:
         # Not closed here: the file belongs to the caller, and sparse members are read through it later.
-        tar = tarfile.open(fileobj=file, mode=mode, tarinfo=StrictHeader, encoding="utf-8")  # noqa: SIM115
+        tar = tarfile.open(fileobj=file, mode="r:", tarinfo=StrictHeader, encoding="utf-8")  # noqa: SIM115
         while (header := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # tarfile remembers every header it has seen
             if header.size < 0 or tar.offset <= header.offset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import stat
 import zipfile
@@ -13,15 +12,14 @@ from functools import partial
 from engine.errors import SourceError
 from engine.sources import sidecars
 from engine.sources.base import Member, everything
-from engine.sources.file import new_digest, read_range
+from engine.sources.file import CHUNK, new_digest, read_range
 from engine.sources.names import is_clutter
 from engine.sources.sidecars import Entry, Unreadable
 
 ENCRYPTED = 0x1  # general purpose bit 0
 LOCAL_HEADER_BYTES = 30  # before the name; its last four bytes are the lengths of name and extra field
-# zipfile decompresses bzip2 and LZMA without a limit, a piece of input at a time: 4 KiB keep the piece small.
-STEP = {zipfile.ZIP_STORED: 1 << 20, zipfile.ZIP_DEFLATED: 1 << 20}
-SMALL_STEP = 1 << 12
+# Of the other methods, zipfile decompresses bzip2 and LZMA without a limit: 4 KiB of bzip2 can become gigabytes.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class ZipSource:
@@ -73,22 +71,28 @@ def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
         return Entry(info.filename, 0, fetch, problem="symbolic link", regular=False)
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return Entry(info.filename, 0, fetch, problem="not a regular file", regular=False)
-    problem = "encrypted" if info.flag_bits & ENCRYPTED else None
-    return Entry(info.filename, info.file_size, fetch, problem=problem)
+    return Entry(info.filename, info.file_size, fetch, problem=_problem(info))
+
+
+def _problem(info: zipfile.ZipInfo) -> str | None:
+    if info.flag_bits & ENCRYPTED:
+        return "encrypted"
+    if info.compress_type not in METHODS:
+        return f"zip compression method {info.compress_type}; only stored and deflated files are read"
+    return None
 
 
 def _fetch(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[bytes, int | None]:
     # zipfile hands out no more than the declared size, so that the limit on it holds for the bytes too.
-    step = STEP.get(info.compress_type, SMALL_STEP)
     chunks = []
     try:
         with archive.open(info) as member:
-            while chunk := member.read(step):
+            while chunk := member.read(CHUNK):
                 chunks.append(chunk)
         offset = _data_offset(archive, info) if info.compress_type == zipfile.ZIP_STORED else None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise Unreadable(str(error)) from error
-    except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+    except (zlib.error, EOFError, OSError, ValueError) as error:
         raise Unreadable(f"damaged: {error or type(error).__name__}") from error
     data = b"".join(chunks)
     if len(data) != info.file_size:
