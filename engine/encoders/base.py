@@ -69,9 +69,18 @@ class Encoder(Protocol):
     Construction is free; weights load at the first `fingerprint` or `encode`.
     """
 
-    space: str
-    dim: int
-    geometry: Geometry | None
+    @property
+    def space(self) -> str:
+        """Return the name of the space, in lower-case letters, digits and _."""
+        ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Return what a picture becomes before it is encoded, or None: pictures come as they are."""
+        ...
 
     @property
     def fingerprint(self) -> str:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 # Below this bf16 is not worth the last digits of the vectors.
 WORTHWHILE = 1.2
-# Pictures a request. Measured on 2 cores with EfficientNet-Lite0: one stream a core with requests of 8 gives 344
-# images/s at fp32 and 600 at bf16, one stream over both cores with requests of 32 gives 272 and 580.
-REQUEST = 8
+# Pictures a request. Measured with EfficientNet-Lite0 on 2 cores, one stream a core, CPU ms a picture at fp32 and bf16:
+# requests of 1 5.8 and 3.5, of 4 5.7 and 3.1, of 8 6.1 and 3.3, of 16 6.4 and 3.7.
+REQUEST = 4
 TORCH_BATCH = {"cpu": 32, "cuda": 64, "mps": 64}
 # Cosine between torch and a converted network, below which the conversion is not used.
 FAITHFUL = 0.9999

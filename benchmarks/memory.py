@@ -1,0 +1,85 @@
+"""The peak of all processes' own memory during an ingest, for 5,000 and for 60,000 images of CIFAR-10.
+
+Own memory is the proportional set size: pages shared with other processes count in part, file caches not at all.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import Datasets
+
+SMALL = 5000
+INTERVAL = 0.25
+
+
+def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield the peaks and their ratio; nothing where CIFAR-10 is not at hand."""
+    cifar = data.cifar10()
+    if cifar is None:
+        yield {"available": False, "note": f"{data.folder}/cifar10/cifar10.tar is not there"}
+        return
+    small = scratch / "small.tar"
+    _first(cifar.source, small, SMALL)
+    few, _ = peak(small, scratch / "small")
+    many, images = peak(cifar.source, scratch / "large")
+    yield {
+        "dataset": cifar.name,
+        "note": cifar.note,
+        "images": [SMALL, images],
+        "peak_mib": [round(few / 2**20), round(many / 2**20)],
+        "ratio": round(many / few, 3),
+    }
+
+
+def _first(source: Path, target: Path, count: int) -> None:
+    """Write the first `count` members of a tar into another."""
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for _ in range(count):
+            member = old.next()
+            assert member is not None
+            new.addfile(member, old.extractfile(member))
+
+
+def peak(source: Path, store: Path) -> tuple[int, int]:
+    """Return (peak bytes over all processes, images) of an ingest."""
+    command = [sys.executable, "-m", "engine", "ingest", str(source), "--store", str(store)]
+    process = subprocess.Popen([*command, "--encoder", "efficientnet_lite0"], stdout=-3, stderr=-3)
+    most = 0
+    while process.poll() is None:
+        most = max(most, sum(_anonymous(pid) for pid in _family(process.pid)))
+        time.sleep(INTERVAL)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
+    from engine.store import Store
+
+    return most, Store.open(store).images.count()
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    found = [pid]
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += _family(int(child))
+    except OSError:
+        # It ended while we looked.
+        return found
+    return found
+
+
+def _anonymous(pid: int) -> int:
+    """Return the proportional set size of a process without file-backed pages."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines[1:]}
+    return sizes.get("Pss_Anon", 0) + sizes.get("Pss_Shmem", 0)
