@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,13 +36,18 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class Annotations:
-    """Where a member's label and split come from. `by_name` maps names to (label, split), `by_ordinal` lists labels."""
+    """Where a member's label and split come from.
+
+    `by_name` maps names to (label, split); a name without folders stands for the one file of that name. `by_ordinal`
+    lists labels. `ambiguous` are the names that several images share: nothing is guessed.
+    """
 
     by_name: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
     by_ordinal: Sequence[str] = ()
     label_from_folders: bool = False
     split_from_folders: bool = False
     role: str = "given"
+    ambiguous: frozenset[str] = frozenset()
 
     def label(self, name: str, ordinal: int, sidecar: str | None) -> str | None:
         """Return the label of a member: the file's, else the sidecar's, else its folder's."""
@@ -56,13 +61,15 @@ class Annotations:
         return found
 
     def split(self, name: str) -> str | None:
+        """Return the split of a member: the file's, else its folder's."""
         found = self._row(name)[1]
         return folder_split(name) if found is None and self.split_from_folders else found
 
     def _row(self, name: str) -> tuple[str | None, str | None]:
-        if not self.by_name:
-            return None, None
-        return self.by_name.get(name) or self.by_name.get(PurePosixPath(name).name) or (None, None)
+        if name in self.by_name:
+            return self.by_name[name]
+        base = PurePosixPath(name).name
+        return (None, None) if base in self.ambiguous else self.by_name.get(base, (None, None))
 
 
 def folder_label(name: str) -> str | None:
@@ -84,8 +91,9 @@ def sidecar_label(sidecar: dict[str, str]) -> str | None:
         content = json.loads(sidecar.get("json", "null"))
     except ValueError:
         return None
-    value = (content.get("label") or content.get("cls")) if isinstance(content, dict) else None
-    return str(value) if isinstance(value, str | int) else None
+    values = [content.get(key) for key in ("label", "cls")] if isinstance(content, dict) else []
+    # Class 0 is a class.
+    return next((str(value) for value in values if isinstance(value, str | int) and value != ""), None)
 
 
 def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], list[str]]:
@@ -96,13 +104,15 @@ def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], l
     """
     if not path.is_file():
         raise BadInput(f"there is no labels file {path}", "give --labels FILE with the columns image,label[,split]")
-    if path.name.removesuffix(".gz").endswith("ubyte") or path.suffix == ".gz":
+    with path.open("rb") as start:
+        binary = start.read(2) in (b"\0\0", b"\x1f\x8b")
+    if binary:
         return {}, [str(label) for label in read_idx_labels(path).tolist()]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return dict(_csv_rows(path, csv.DictReader(file))), []
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not a CSV file in UTF-8: {error}") from None
+        raise BadInput(f"{path} is not a CSV file in UTF-8: {error}", "save it as UTF-8") from None
 
 
 def _csv_rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
@@ -115,32 +125,39 @@ def _csv_rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[str, tuple[s
         )
     seen: dict[str, tuple[str | None, str | None]] = {}
     for row in reader:
+        if not row[image]:
+            raise BadInput(f"{path} line {reader.line_num} names no image", f"fill in the column {image}")
         value = (row.get("label") or None, row.get("split") or None)
         if seen.setdefault(row[image], value) != value:
             raise BadInput(
-                f"{path} line {reader.line_num} says {value[0]!r} of {row[image]}, an earlier line {seen[row[image]][0]!r}",
+                f"{path} line {reader.line_num} says {_said(value)} of {row[image]}, an earlier line "
+                f"{_said(seen[row[image]])}",
                 "keep one of the two lines",
             )
         yield row[image], value
 
 
+def _said(value: tuple[str | None, str | None]) -> str:
+    return ", ".join(part for part in value if part) or "nothing"
+
+
 @dataclass(frozen=True)
 class Annotated:
-    """How many images got a label, and how many named in the file are in no source (`unknown`, with examples)."""
+    """How many labels are new, and which names of the file are in no source or fit several images of them."""
 
     labels: int
-    unknown: int
-    examples: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    ambiguous: Sequence[str] = ()
 
 
 def annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, run: str) -> Annotated:
     """Write the labels of the stored members of `digests`, and the splits that are not set yet."""
-    written, met = 0, set()
-    columns = store.members.schema.names
-    for batch in store.members.scan(columns, f"removed IS NULL AND {in_list('source', list(digests))}"):
+    written = 0
+    where = f"removed IS NULL AND {in_list('source', list(digests))}"
+    met = _owners(store, where, annotations)
+    annotations = replace(annotations, ambiguous=frozenset(name for name, images in met.items() if len(images) > 1))
+    for batch in store.members.scan(store.members.schema.names, where):
         rows = batch.to_pylist()
-        if annotations.by_name:
-            met.update(name for row in rows for name in (row["name"], PurePosixPath(row["name"]).name))
         labels = [
             label_row(row["image"], label, source=annotations.role, run=run)
             for row in rows
@@ -155,7 +172,18 @@ def annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, r
         ]
         store.members.merge(pa.Table.from_pylist(splits, store.members.schema), update="target.split IS NULL")
     unknown = [name for name in annotations.by_name if name not in met]
-    return Annotated(written, len(unknown), unknown[:3])
+    return Annotated(written, unknown, sorted(annotations.ambiguous))
+
+
+def _owners(store: Store, where: str, annotations: Annotations) -> dict[str, set[bytes | None]]:
+    """Return for each name of the labels file the images of the members that it fits."""
+    owners: dict[str, set[bytes | None]] = {}
+    if annotations.by_name:
+        for batch in store.members.scan(["name", "image"], where):
+            for name, image in zip(batch["name"].to_pylist(), batch["image"].to_pylist(), strict=True):
+                for fitting in {name, PurePosixPath(name).name} & annotations.by_name.keys():
+                    owners.setdefault(fitting, set()).add(image)
+    return owners
 
 
 def label_row(

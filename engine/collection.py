@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from engine.store import Store
 
 if TYPE_CHECKING:
-    import lancedb
-
     from engine.export import Exported
     from engine.search import Answer
     from engine.verify import Verdict
@@ -70,7 +68,8 @@ class Collection:
 
         return export(self.store, Path(output), space=space, form=form)
 
-    def database(self) -> lancedb.DBConnection:
+    # Only the store knows LanceDB's types.
+    def database(self) -> Any:
         """Return the store as the LanceDB database that it is; write to it only through this package."""
         return self.store.database()
 

@@ -43,30 +43,33 @@ def piled_up(store: Store) -> list[str]:
     return [size.table for size in sizes(store) if size.fragments > FRAGMENTS or size.versions > VERSIONS]
 
 
-def compact(store: Store, *, only: list[str] | None = None, wait: bool = False) -> None:
-    """Compact every table, or `only` some, and drop old versions.
+def compact(store: Store) -> None:
+    """Compact every table, drop old versions and remove what killed writers left behind.
 
-    Alone in the store it also removes what killed writers left behind. With other writers about it raises
-    `StoreBusy`; with `wait` (after a removal) it then does what is safe beside them.
+    Raises `StoreBusy` while others write.
     """
-    chosen = [table for table in store.tables() if only is None or table.name in only]
-    try:
-        with store.lock(alone=True):
-            for table in chosen:
-                _compact(table, timedelta(0), leftovers=True)
-    except StoreBusy:
-        if not wait:
-            raise
-        for table in chosen:
-            _compact(table, timedelta(0), leftovers=False)
+    with store.lock(alone=True):
+        purge(store)
+
+
+def purge(store: Store) -> None:
+    """Compact every table so that nothing stays but its newest rows; the caller holds the lock alone."""
+    for table in store.tables():
+        _compact(table, timedelta(0), leftovers=True)
 
 
 def compact_if_piled_up(store: Store) -> list[str]:
-    """Compact what has piled up, beside other writers and readers; return the tables."""
+    """Compact what has piled up, beside readers; return the tables. Where others still write it is left to them."""
     names = piled_up(store)
-    for table in store.tables():
-        if table.name in names:
-            _compact(table, GRACE, leftovers=False)
+    if not names:
+        return []
+    try:
+        with store.lock(alone=True):
+            for table in store.tables():
+                if table.name in names:
+                    _compact(table, GRACE, leftovers=False)
+    except StoreBusy:
+        return []
     return names
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from engine.commit import BLOCK_BYTES, BLOCK_ROWS, BLOCK_SECONDS, unit, vector_r
 from engine.encoders.base import Encoder, Vectors
 from engine.errors import Interrupted, SourceCut, SourceError
 from engine.ingest import provenance, space_of
+from engine.interrupt import deferred
 from engine.progress import Progress, Silent
 from engine.sources import open_source
 from engine.sources.base import Member
@@ -113,7 +114,6 @@ def embed(
     table.create()
     written = changed = 0
     progress.begin(f"embed {space.name}", total)
-    stored = np.sort(sort_key(id_array(store.images.read(["id"])["id"])))
     ids: list[bytes] = []
     parts: list[Vectors] = []
     since = started
@@ -124,10 +124,15 @@ def embed(
         ids, parts, since = [], [], time.monotonic()
         return rows
 
-    with store.lock():
+    with store.lock(), deferred() as interrupted:
+        # Read under the lock: a removal may have gone before.
+        stored = sort_key(id_array(store.images.read(["id"])["id"]))
         try:
-            with DecodePool([encoder.geometry], workers=workers, thumbnails=False, max_pixels=2**62) as pool:
-                for chunk in pool.map(pixels_of(store, places)):
+            with (
+                DecodePool([encoder.geometry], workers=workers, thumbnails=False, max_pixels=2**62) as pool,
+                closing(pool.map(pixels_of(store, places))) as chunks,
+            ):
+                for chunk in chunks:
                     good = [one.id for one in chunk.decoded if one.rejected is None]
                     known = np.isin(np.array(good, "S32"), stored) if good else np.zeros(0, bool)
                     changed += len(chunk.members) - int(known.sum())
@@ -138,13 +143,13 @@ def embed(
                     full = len(ids) >= BLOCK_ROWS or len(ids) * space.dim * 4 >= BLOCK_BYTES
                     if full or time.monotonic() - since > BLOCK_SECONDS:
                         written += commit()
+                    if interrupted():
+                        written += commit()
+                        raise Interrupted(
+                            f"stopped after {written} of {total} images, all of them stored",
+                            "give the same command again to go on",
+                        )
             written += commit()
-        except KeyboardInterrupt:
-            written += commit()
-            raise Interrupted(
-                f"stopped after {written} of {total} images, all of them stored",
-                "give the same command again to go on",
-            ) from None
         finally:
             seconds = time.monotonic() - started
             details = {"space": space.name, "rows": written, "changed": changed, "seconds": round(seconds, 3)}

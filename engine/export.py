@@ -24,6 +24,8 @@ ROWS = 8192
 
 @dataclass(frozen=True)
 class Exported:
+    """What was written where."""
+
     space: str
     rows: int
     dim: int
@@ -38,6 +40,8 @@ def export(store: Store, output: Path, *, space: str | None = None, form: str = 
     """
     if form not in FORMATS:
         raise BadInput(f"unknown format {form!r}", f"use one of {', '.join(FORMATS)}")
+    if output.is_dir() or (form == "npy" and output.suffix == ".csv"):
+        raise BadInput(f"the vectors cannot be written as {output}", f"name a file: --output vectors.{form}")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"there is no folder {output.absolute().parent}", "make it first")
     chosen = store.space(space)

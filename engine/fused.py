@@ -1,18 +1,19 @@
 """Fused spaces: several spaces as one, by a recipe that never changes.
 
-A fused score is Σ wᵢ·cosᵢ over the components, Σ wᵢ = 1, which is the cosine of the concatenated vectors √wᵢ·vᵢ. Those can
-be stored as a space of their own, or the space can be virtual: then the scores are added at query time. An image has a
-fused vector if it has one in every component.
+A fused score is Σ wᵢ·cosᵢ over the components, Σ wᵢ = 1, which is the cosine of the concatenated vectors √wᵢ·vᵢ. Those
+can be stored as a space of their own, or the space can be virtual: then the scores are added at query time. An image
+has a fused vector if it has one in every component.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 
 from engine.commit import unit, vector_rows
 from engine.encoders.base import Vectors
-from engine.errors import BadInput, FingerprintMismatch
-from engine.store import Space, Store, VectorCache
+from engine.errors import BadInput, EmptySpace, FingerprintMismatch
+from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.vectors import sort_key
 
 PAIRS = 10_000
@@ -38,9 +39,8 @@ class FusedMatrix:
 
     parts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64], float]]
 
-    @property
-    def ndim(self) -> int:
-        return 2
+    ndim = 2
+    dtype = np.dtype(np.float32)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,9 +68,19 @@ def matrix_of(store: Store, space: Space) -> VectorCache:
         return store.vectors(space)
     caches = [(store.vectors(part), root) for part, root in components(store, space)]
     common = reduce(np.intersect1d, [sort_key(cache.ids) for cache, _ in caches])
-    ids = np.ascontiguousarray(common).view(np.uint8).reshape(len(common), -1)
+    ids = np.ascontiguousarray(common).view(np.uint8).reshape(-1, ID_BYTES)
     parts = [(cache.matrix, cache.positions(ids), root) for cache, root in caches]
     return VectorCache(ids, FusedMatrix(parts), max(cache.version for cache, _ in caches))  # type: ignore[arg-type]
+
+
+def rows(store: Store, space: Space) -> int:
+    """Return how many images can be searched in a space: none if a component is no longer what was fused."""
+    if not space.virtual:
+        return store.vectors_table(space).count()
+    try:
+        return len(matrix_of(store, space))
+    except (FingerprintMismatch, EmptySpace):
+        return 0
 
 
 def components(store: Store, space: Space) -> list[tuple[Space, float]]:
@@ -98,21 +108,30 @@ def spread(matrix: NDArray[np.float32], *, seed: int = SEED) -> float:
 def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtual: bool) -> Space:
     """Return the fused space of `parts` (space → weight); a weight of None is the inverse of the space's spread.
 
+    A space that is there already keeps its weights: a recipe never changes, though the spread does as images come in.
     Raises `BadInput` for fewer than two components, weights that are not positive, or a mix of given and default ones.
     """
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise BadInput(f"{name!r} cannot name a space", "use lower-case letters, digits and _")
     if len(parts) < 2:
         raise BadInput(f"a fused space has at least two components, not {len(parts)}", "--fuse clip --fuse resnet")
     given = [weight for weight in parts.values() if weight is not None]
-    if given and (len(given) < len(parts) or min(given) <= 0):
+    if given and (len(given) < len(parts) or not all(0 < weight < np.inf for weight in given)):
         raise BadInput("give a positive weight for every component, or for none", "--fuse clip=0.7 --fuse resnet=0.3")
     spaces = {part: store.space(part) for part in sorted(parts)}
     for part in spaces.values():
         if part.encoder == "fused":
             raise BadInput(f"{part.name!r} is itself fused", "fuse its components")
-    raw = {part: parts[part] or _inverse_spread(store, spaces[part]) for part in spaces}
-    # Rounded before use, so that the recipe as it is written gives these very vectors.
-    weights = {part: round(weight / sum(raw.values()), 6) for part, weight in raw.items()}
     fingerprints = {part: space.fingerprint for part, space in spaces.items()}
+    known = store.spaces().get(name)
+    if not given and known is not None and known.recipe.get("fingerprints") == fingerprints:
+        weights = known.recipe["weights"]
+    else:
+        raw = {part: parts[part] or _inverse_spread(store, spaces[part]) for part in spaces}
+        # Rounded before use, so that the recipe as it is written gives these very vectors.
+        weights = {part: round(weight / sum(raw.values()), 6) for part, weight in raw.items()}
+        if not all(weights.values()):
+            raise BadInput(f"a weight below 0.000001 of the sum counts for nothing: {raw}", "leave that component out")
     text = json.dumps({"weights": weights, "fingerprints": fingerprints}, sort_keys=True)
     return Space(
         name,
@@ -148,9 +167,9 @@ def fill(store: Store, space: Space) -> int:
 
 def encode_fused(
     store: Store,
-    paths: Sequence[str | Path],
+    paths: Sequence[str | PathLike[str]],
     space: Space,
-    encode: Callable[[Store, Sequence[str | Path], Space], Vectors],
+    encode: Callable[[Store, Sequence[str | PathLike[str]], Space], Vectors],
 ) -> Vectors:
     """Return the fused vectors (n, dim) of pictures on disk, each component made by `encode`."""
     parts = [root * unit(encode(store, paths, part), part.name) for part, root in components(store, space)]

@@ -6,8 +6,8 @@ import json
 import time
 from typing import Any
 
+from engine import fused
 from engine.compact import sizes
-from engine.fused import matrix_of
 from engine.select import connect
 from engine.store import Space, Store
 
@@ -45,7 +45,7 @@ def spaces(store: Store) -> list[dict[str, Any]]:
 
 
 def _space(store: Store, space: Space, images: int, default: str | None) -> dict[str, Any]:
-    rows = len(matrix_of(store, space)) if space.virtual else store.vectors_table(space).count()
+    rows = fused.rows(store, space)
     return {
         "space": space.name,
         "encoder": space.encoder,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -22,6 +23,7 @@ from engine import decode
 from engine.commit import Block, Committer, ledger_row
 from engine.encoders.base import Encoder, Vectors
 from engine.errors import Interrupted, SourceCut
+from engine.interrupt import deferred
 from engine.progress import Progress, Silent
 from engine.sources.base import Member, Source
 from engine.sources.file import is_compressed
@@ -32,7 +34,10 @@ from engine.workers import Chunk, DecodePool
 
 @dataclass
 class Plan:
-    """What is to be done with one source: `done` are the sorted ordinals that the ledger has already."""
+    """What is to be done with one source: `done` are the sorted ordinals that the ledger has already.
+
+    `added` counts the members that were read in this run.
+    """
 
     source: Source
     digest: bytes
@@ -41,6 +46,7 @@ class Plan:
     done: np.ndarray
     complete: bool = False
     cut: str | None = None
+    added: int = 0
 
     def wanted(self, ordinal: int) -> bool:
         place = np.searchsorted(self.done, ordinal)
@@ -140,23 +146,28 @@ def ingest(
     update = " OR ".join(f"target.{name} IS NOT NULL" for name in conditions) or None
     run = store.begin("ingest", {**(details or {}), "spaces": [one.space for one in encoders], "versions": versions()})
     spaces = {one.space: store.declare(space_of(one), run) for one in encoders}
-    with store.lock():
+    with store.lock(), deferred() as interrupted:
         store.sources.merge(pa.Table.from_pylist([source_row(one, run) for one in todo], store.sources.schema))
         writer = Writer(store, Committer(store, spaces, update=update), todo, run=run, split=split)
         started = time.monotonic()
         totals = [one.total for one in todo]
         progress.begin("ingest", None if None in totals else sum(t for t in totals if t is not None))
         try:
-            with DecodePool([one.geometry for one in encoders], workers=workers, max_pixels=max_pixels) as pool:
-                for chunk in pool.map(members_of(todo)):
+            geometries = [one.geometry for one in encoders]
+            with (
+                DecodePool(geometries, workers=workers, max_pixels=max_pixels) as pool,
+                closing(pool.map(members_of(todo))) as chunks,
+            ):
+                for chunk in chunks:
                     writer.add(chunk, encode(chunk, encoders))
                     progress.advance(len(chunk.members), sum(one.rejected is not None for one in chunk.decoded))
+                    if interrupted():
+                        writer.flush(ended=False)
+                        raise Interrupted(
+                            f"stopped after {writer.members} members, all of them stored",
+                            "give the same command again to go on",
+                        )
             writer.finish()
-        except KeyboardInterrupt:
-            writer.flush(ended=False)
-            raise Interrupted(
-                f"stopped after {writer.members} members, all of them stored", "give the same command again to go on"
-            ) from None
         finally:
             writer.committer.close()
             report = writer.report(run, time.monotonic() - started, plans)
@@ -195,13 +206,14 @@ def space_of(encoder: Encoder) -> Space:
 
 
 def source_row(one: Plan, run: str) -> dict[str, Any]:
-    """Return what the store keeps of a source: where it is, and whether all of it is in the ledger."""
+    """Return what the store keeps of a source: where it is, and how many members the ledger has once it has all."""
     return {
         "digest": one.digest,
         "path": one.source.path,
         "kind": one.source.kind,
         "stamp": one.stamp,
         "complete": one.complete,
+        "members": len(one.done) + one.added,
         "cut": one.cut,
         "run": run,
     }
@@ -229,6 +241,8 @@ class Writer:
             self.ledger(one.digest, member, decoded, split=self.split(member.name))
             for one, member, decoded in zip(chunk.tags, chunk.members, chunk.decoded, strict=True)
         ]
+        for one in chunk.tags:
+            one.added += 1
         for decoded in chunk.decoded:
             if decoded.rejected is not None:
                 self.rejected += 1

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
 
 from engine import decode, encoders, fused
 from engine.annotations import ROLES, Annotations, annotate, read_labels
@@ -18,12 +17,12 @@ from engine.choose import Skipped, choose
 from engine.compact import compact_if_piled_up
 from engine.embed import embed
 from engine.encoders.base import Encoder
-from engine.errors import BadInput
-from engine.ingest import Plan, Report, ingest, plan
+from engine.errors import BadInput, EncoderUnavailable
+from engine.ingest import Plan, Report, counts, ingest, plan
 from engine.progress import Progress, Silent
 from engine.sources import Source, expand, open_source
 from engine.store import Store
-from engine.user_vectors import Brought, UserVectors, bring, read_vectors
+from engine.user_vectors import UserVectors, bring, read_vectors
 
 # Rough figures for --dry-run: a thumbnail, and images a second where nothing was measured in this store yet.
 THUMBNAIL_BYTES = 15_000
@@ -53,6 +52,11 @@ class Request:
     restore: bool = False
 
     @property
+    def describes(self) -> bool:
+        """Say whether it brings something for images that may be stored already."""
+        return bool(self.labels or self.labels_from_folders or self.split_from_folders or self.vectors)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Return what the run records of it."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
@@ -62,12 +66,11 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
     """Ingest the sources into the store at `path`, made if need be; return what `--json` prints."""
     progress = progress or Silent()
     started = time.monotonic()
-    _check(request)
-    sources = [open_source(one) for one in expand(request.sources)]
-    annotations = _annotations(request)
-    vectors = [read_vectors(one, sources, order=request.vectors_order) for one in request.vectors]
+    asked = _read(path, request)
+    sources, vectors = asked.sources, asked.vectors
     store = Store.create(path)
-    chosen, skipped = _encoders(store, request, sources)
+    chosen, skipped = (asked.encoders, []) if request.encoders is not None else choose(**_options(path, request))
+    _check_spaces(store, chosen, vectors)
     for one in chosen:
         progress.note(one.note)
     report = ingest(
@@ -76,21 +79,58 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
         chosen,
         retry_rejected=request.retry_rejected,
         restore=request.restore,
-        split=annotations.split,
         max_pixels=request.max_pixels or decode.DEFAULT_MAX_PIXELS,
         workers=request.workers,
         details=request.parameters,
         progress=progress,
     )
-    digests = [one.digest for one in plan(store, sources)]
+    # One for each source, for rows are counted over all that were named.
+    digests = [plan(store, [one])[0].digest for one in sources]
     for one in chosen:
         if store.vectors_table(store.spaces()[one.space]).count() < store.images.count():
             embed(store, one, digests=digests, workers=request.workers, progress=progress)
-    _annotate(store, digests, annotations, report, progress)
-    for brought in vectors:
-        _bring(store, brought, digests, report, progress)
+    run = report.run
+    if run is None and request.describes:
+        # Labels and vectors for images that were all there already.
+        run = store.begin("ingest", request.parameters)
+    if run is not None:
+        labels = _annotate(store, digests, asked.annotations, run, progress)
+        rows = {one.name: _bring(store, one, digests, run, progress) for one in vectors}
+        if run != report.run:
+            store.end(run, "ingest", {**counts(report), "labels": labels, "vectors": rows})
     compact_if_piled_up(store)
-    return _document(store, report, chosen, vectors, skipped, time.monotonic() - started)
+    return _document(store, replace(report, run=run), chosen, vectors, skipped, time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request names, read and checked; nothing was written for it."""
+
+    sources: list[Source]
+    annotations: Annotations
+    vectors: list[UserVectors]
+    encoders: list[Encoder]
+
+
+def _read(path: Path, request: Request) -> Asked:
+    _check(request)
+    sources = [open_source(one) for one in expand(request.sources)]
+    vectors = [read_vectors(one, sources, order=request.vectors_order) for one in request.vectors]
+    found = _encoders(path, request)
+    _check_spaces(Store(path.absolute()), found, vectors)
+    return Asked(sources, _annotations(request, sources), vectors, found)
+
+
+def _check_spaces(store: Store, chosen: Sequence[Encoder], vectors: Sequence[UserVectors]) -> None:
+    """Raise if brought vectors would meet those of an encoder, or others, in one space."""
+    known, filled = store.spaces(), {one.space for one in chosen}
+    for brought in vectors:
+        if brought.name in filled:
+            raise BadInput(
+                f"--vectors {brought.name}=… has the name of a space that an encoder fills", "choose another"
+            )
+        if brought.name in known:
+            store.declare(brought.space, "")
 
 
 def _check(request: Request) -> None:
@@ -113,53 +153,68 @@ def _check(request: Request) -> None:
         raise BadInput("two --vectors have the same name", "give each space its own")
 
 
-def _annotations(request: Request) -> Annotations:
+def _annotations(request: Request, sources: Sequence[Source]) -> Annotations:
     by_name, by_ordinal = read_labels(request.labels) if request.labels else ({}, [])
+    if by_ordinal:
+        members = [sum(ordinal >= 0 for ordinal, _ in source.names()) for source in sources]
+        if members != [len(by_ordinal)]:
+            raise BadInput(
+                f"{request.labels} has {len(by_ordinal)} labels, the sources have "
+                f"{', '.join(map(str, members))} members",
+                "give the one source that the labels belong to",
+            )
     return Annotations(
         by_name, by_ordinal, request.labels_from_folders, request.split_from_folders, request.labels_role
     )
 
 
-def _encoders(store: Store, request: Request, sources: Sequence[Source]) -> tuple[list[Encoder], list[Skipped]]:
-    """Return the encoders to run, checked against the spaces there are, and those that cannot run here."""
-    options: dict[str, Any] = {
-        "cache": store.cache,
+def _options(path: Path, request: Request) -> dict[str, Any]:
+    return {
+        "cache": path.absolute() / "cache",
         "precision": request.precision,
         "device": request.device,
         "batch_size": request.batch_size,
     }
-    if request.encoders is None:
-        return choose(**options)
-    specs = [spec for spec in dict.fromkeys(request.encoders) if spec != "none"]
-    found: list[Encoder] = [
-        encoders.load(spec, space=request.space, weights=request.weights, **options) for spec in specs
-    ]
-    return found, []
 
 
-def _annotate(
-    store: Store, digests: Sequence[bytes], annotations: Annotations, report: Report, progress: Progress
-) -> None:
-    if report.run is None and annotations == Annotations(role=annotations.role):
-        return
-    done = annotate(store, digests, annotations, report.run or "")
-    if done.unknown:
-        progress.note(
-            f"warning: {done.unknown} images named in the labels file are in no source, for instance {done.examples[0]}"
-        )
+def _encoders(path: Path, request: Request) -> list[Encoder]:
+    """Return the encoders that were asked for; raise `EncoderUnavailable` if one cannot run here."""
+    found: list[Encoder] = []
+    for spec in dict.fromkeys(request.encoders or ()):
+        if spec == "none":
+            continue
+        one = encoders.load(spec, space=request.space, weights=request.weights, **_options(path, request))
+        state = one.availability()
+        if not state.ok:
+            raise EncoderUnavailable(f"{spec}: {state.reason}", state.remedy)
+        found.append(one)
+    if len({one.space for one in found}) < len(found):
+        raise BadInput("two encoders fill the same space", "ingest with one, then: engine embed --space NAME")
+    return found
 
 
-def _bring(store: Store, vectors: UserVectors, digests: Sequence[bytes], report: Report, progress: Progress) -> Brought:
-    brought = bring(store, vectors, digests, report.run or "")
+def _annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, run: str, progress: Progress) -> int:
+    done = annotate(store, digests, annotations, run)
+    for names, what in (
+        (done.unknown, "are in no source"),
+        (done.ambiguous, "fit several images and count only for a member of exactly that name"),
+    ):
+        if names:
+            progress.note(f"warning: {len(names)} images named in the labels file {what}, for instance {names[0]}")
+    return done.labels
+
+
+def _bring(store: Store, vectors: UserVectors, digests: Sequence[bytes], run: str, progress: Progress) -> int:
+    brought = bring(store, vectors, digests, run)
     if brought.differing:
         progress.note(
-            f"warning: {brought.differing} members of space {vectors.name} are the same image as another member but "
-            "have another vector; the first one counts"
+            f"warning: {brought.differing} members of space {vectors.name} have another vector than the one that is "
+            "stored for their image; the first one counts"
         )
     if brought.overlap is not None:
         loud = "WARNING: the rows probably belong to other images: " if brought.overlap.suspicious else ""
         progress.note(f"{loud}space {vectors.name}: {brought.overlap}")
-    return brought
+    return brought.rows
 
 
 def _document(
@@ -189,16 +244,13 @@ def _document(
 
 def _space(store: Store, name: str, note: str) -> dict[str, Any]:
     space = store.space(name)
-    rows = len(fused.matrix_of(store, space)) if space.virtual else store.vectors_table(space).count()
-    return {"dim": space.dim, "rows": rows, "fingerprint": space.fingerprint, "note": note}
+    return {"dim": space.dim, "rows": fused.rows(store, space), "fingerprint": space.fingerprint, "note": note}
 
 
 def estimate(path: Path, request: Request, *, progress: Progress | None = None) -> dict[str, Any]:
     """Return how many members an ingest would take in, and about how long and how much disk; write nothing."""
-    _check(request)
-    sources = [open_source(one) for one in expand(request.sources)]
     store = Store(path.absolute())
-    plans = plan(store, sources)
+    plans = plan(store, _read(path, request).sources)
     members = sum(_members(one) for one in plans)
     measured = store.measured_rate()
     return {
@@ -245,8 +297,11 @@ def fuse_spaces(path: Path, parts: Sequence[str], *, space: str, stored: bool) -
     """Make a fused space of `SPACE` or `SPACE=WEIGHT` parts; return what `--json` prints."""
     store = Store.open(path)
     started = time.monotonic()
-    weights = dict(_part(one) for one in parts)
-    made = fused.recipe(store, weights, name=space, virtual=not stored)
+    made = fused.recipe(store, dict(_part(one) for one in parts), name=space, virtual=not stored)
+    known = store.declare(made, "") if space in store.spaces() else made
+    if known.virtual != made.virtual:
+        kind = "virtual" if known.virtual else "stored"
+        raise BadInput(f"space {space!r} is {kind} and stays so", "choose another name: --space NAME")
     run = store.begin("embed", {"spaces": [space], "recipe": made.recipe})
     with store.lock():
         store.declare(made, run)
@@ -261,9 +316,11 @@ def fuse_spaces(path: Path, parts: Sequence[str], *, space: str, stored: bool) -
 def _part(text: str) -> tuple[str, float | None]:
     name, _, weight = text.partition("=")
     try:
-        return name, float(weight) if weight else None
+        if name:
+            return name, float(weight) if weight else None
     except ValueError:
-        raise BadInput(f"--fuse {text!r}: {weight!r} is no number", "--fuse SPACE or --fuse SPACE=WEIGHT") from None
+        pass
+    raise BadInput(f"--fuse {text!r} is not a space with or without a weight", "--fuse SPACE or --fuse SPACE=WEIGHT")
 
 
 def _filled(

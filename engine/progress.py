@@ -6,6 +6,8 @@ from typing import Protocol
 
 
 class Progress(Protocol):
+    """Who is told how far long work has come."""
+
     def begin(self, what: str, total: int | None) -> None:
         """Say what begins, and how many images it has if that is known."""
         ...

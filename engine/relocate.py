@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def relocate(store: Store, old: Path, new: Path) -> list[Path]:
 
     A sample of each source's members must give the digests that are stored; else `BadInput`, and nothing is changed.
     """
-    before, after = old.absolute(), new.absolute()
+    # As the sources' own paths are kept: without dots, links not followed.
+    before, after = Path(os.path.abspath(old)), Path(os.path.abspath(new))
     rows = [row for row in store.sources.rows() if Path(row["path"]).is_relative_to(before)]
     if not rows:
         known = ", ".join(sorted(row["path"] for row in store.sources.rows())[:3])
@@ -44,13 +46,14 @@ def _moved(store: Store, row: dict[str, Any], path: Path) -> dict[str, Any]:
     picked = members.take(np.unique(np.linspace(0, max(0, len(members) - 1), min(SAMPLE, len(members)), dtype=int)))
     expected = dict(zip(picked["ordinal"].to_pylist(), picked["image"].to_pylist(), strict=True))
     source = open_source(path)
+    found = {}
     try:
-        found = {
-            member.ordinal: hashlib.sha256(member.data or b"").digest()
-            for member in source.members(membership(picked["ordinal"].to_numpy()))
-        }
+        for member in source.members(membership(picked["ordinal"].to_numpy())):
+            found[member.ordinal] = hashlib.sha256(member.data or b"").digest()
     except SourceCut as cut:
-        raise BadInput(f"{path} is cut off: {cut.message}", "copy it again") from None
+        # One that was cut off when it was ingested still is; all that is stored came before.
+        if not row["cut"]:
+            raise BadInput(f"{path} is cut off: {cut.message}", "copy it again") from None
     if wrong := [ordinal for ordinal, image in expected.items() if found.get(ordinal) != image]:
         raise BadInput(
             f"{path} is another source: {len(wrong)} of {len(expected)} members compared differ (first: @{wrong[0]})",

@@ -2,67 +2,86 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from engine.compact import compact
+from engine.compact import purge
 from engine.errors import BadInput
 from engine.select import matching
 from engine.store import Store
 from engine.store.names import resolve
-from engine.store.table import in_list
+from engine.store.table import in_list, literal
+from engine.store.vectors import drop
 
 # Ids in one SQL condition.
 BATCH = 2000
+Removed = tuple[str | None, int, int]
 
 
-def remove(store: Store, names: Sequence[str] = (), *, where: str | None = None) -> tuple[str | None, int, int]:
+def remove(store: Store, names: Sequence[str] = (), *, where: str | None = None) -> Removed:
     """Remove the images that `names` resolve to or for which `where` holds; return (run, images, members).
 
-    The ledger is written last: a removal that was killed is finished by the same command. Ingesting a source again
-    does not bring removed members back, `restore=True` does.
+    The ledger is written first and at once, the tables follow it: a removal that was killed is finished by the same
+    command or by the next removal. Ingesting a source again does not bring removed members back, `restore=True` does.
+    Raises `BadInput`, `NoSuchImage`, `AmbiguousName`, and `StoreBusy` while others write.
     """
     if not names and where is None:
         raise BadInput("nothing to remove", "engine remove NAME..., or --where CONDITION")
-    ids = list(dict.fromkeys(resolve(store, name) for name in names))
-    if where is not None:
-        ids = list(dict.fromkeys([*ids, *(one.tobytes() for one in _rows(matching(store, where)))]))
-    if not ids:
-        return None, 0, 0
-    run = store.begin("remove", {"names": list(names), "where": where})
-    with store.lock():
-        tables = [*(store.vectors_table(space) for space in store.spaces().values() if not space.virtual)]
-        for start in range(0, len(ids), BATCH):
-            condition = in_list("id", ids[start : start + BATCH])
-            for table in [*tables, store.thumbnails, store.labels, store.images]:
-                table.delete(condition)
-        members = _strike(store, ids, run)
-    store.end(run, "remove", {"images": len(ids), "members": members})
-    # Old versions and caches still hold what was removed.
-    shutil.rmtree(store.cache / "vectors", ignore_errors=True)
-    compact(store, wait=True)
-    return run, len(ids), members
+    asked = {"names": list(names), "where": where}
+    with store.lock(alone=True):
+        for run, request in unfinished(store).items():
+            done = _finish(store, run)
+            if request == asked and done[1:] != (0, 0):
+                return done
+        ids = {resolve(store, name) for name in names}
+        if where is not None:
+            ids.update(image.tobytes() for image in matching(store, where))
+        if not ids:
+            return None, 0, 0
+        run = store.begin("remove", asked)
+        _strike(store, ids, run)
+        return _finish(store, run)
 
 
-def _rows(ids: NDArray) -> Sequence[NDArray]:
-    return list(ids)
+def unfinished(store: Store) -> dict[str, dict[str, Any]]:
+    """Return the removals that were begun and not ended, run → what was asked for, oldest first."""
+    rows = sorted(store.runs.rows(where="command = 'remove'"), key=lambda row: row["time"])
+    ended = {row["run"] for row in rows if row["event"] == "end"}
+    return {row["run"]: json.loads(row["details"]) for row in rows if row["run"] not in ended}
 
 
-def _strike(store: Store, ids: Sequence[bytes], run: str) -> int:
-    """Mark the ledger's rows of the images as removed."""
-    struck = 0
-    for start in range(0, len(ids), BATCH):
-        rows = store.members.read(where=f"removed IS NULL AND {in_list('image', ids[start : start + BATCH])}")
-        column = rows.schema.get_field_index("removed")
-        rows = rows.set_column(column, "removed", pa.array([run] * len(rows), pa.string()))
-        struck += store.members.merge(rows, update="target.removed IS NULL")
-    return struck
+def _strike(store: Store, ids: set[bytes], run: str) -> None:
+    """Mark all members of the images as removed, in one commit: it happens to all of them or to none."""
+    schema = store.members.schema
+    wanted = pa.array(ids, pa.binary())
+    alive = store.members.scan(schema.names, "removed IS NULL AND image IS NOT NULL")
+    parts = [batch.filter(pc.is_in(batch["image"], value_set=wanted)) for batch in alive]
+    rows = pa.Table.from_batches(parts, schema)
+    column = pa.array([run] * len(rows), pa.string())
+    store.members.merge(
+        rows.set_column(schema.get_field_index("removed"), schema.field("removed"), column),
+        update="target.removed IS NULL",
+    )
 
 
-def removed_images(store: Store) -> int:
-    """Return how many distinct images the ledger holds as removed."""
-    return len(pc.unique(store.members.read(["image"], "removed IS NOT NULL")["image"]))
+def _finish(store: Store, run: str) -> Removed:
+    """Take out of every table and cache what the ledger says this run removed."""
+    members = store.members.read(["image"], f"removed = {literal(run)}")["image"]
+    struck = pc.unique(members)
+    # After a removal that was killed one of the images may have been restored through another source.
+    alive = store.members.read(["image"], "removed IS NULL AND image IS NOT NULL")["image"]
+    gone = struck.filter(pc.invert(pc.is_in(struck, value_set=alive.combine_chunks()))).to_pylist()
+    spaces = [store.vectors_table(space) for space in store.spaces().values() if not space.virtual]
+    for start in range(0, len(gone), BATCH):
+        condition = in_list("id", gone[start : start + BATCH])
+        for table in [*spaces, store.thumbnails, store.labels, store.images]:
+            table.delete(condition)
+    # Caches and old versions still hold what was removed.
+    drop(store.cache / "vectors")
+    purge(store)
+    store.end(run, "remove", {"images": len(gone), "members": len(members)})
+    return run, len(gone), len(members)

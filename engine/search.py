@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from engine.encoders.base import Vectors, decoding_side, prepared
 from engine.errors import BadInput, EmptySpace
 from engine.fused import matrix_of
 from engine.select import labels_of, matching
-from engine.store import Space, Store, VectorCache
+from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.names import resolve
 from engine.store.table import in_list
 from indexers.exact import ExactIndex
@@ -26,9 +29,9 @@ from indexers.exact import ExactIndex
 class Query:
     """What is looked for: pictures on disk, stored images, vectors. Several are averaged at unit length."""
 
-    images: Sequence[str | Path] = ()
+    images: Sequence[str | PathLike[str]] = ()
     names: Sequence[str] = ()
-    vectors: Sequence[str | Path] = ()
+    vectors: Sequence[str | PathLike[str]] = ()
 
     def __str__(self) -> str:
         return ", ".join([*(Path(path).name for path in self.images), *self.names, *map(str, self.vectors)])
@@ -71,7 +74,8 @@ def search(
 ) -> Answer:
     """Return the `k` closest images (10 if neither `k` nor `threshold` is given), or all with `score >= threshold`.
 
-    `where` is applied before the search. `exclude_self` leaves out the stored images of the query itself.
+    `where` is applied before the search. `exclude_self` leaves out the stored images that the query is made of, picture
+    files that are stored included.
     Raises `BadInput`, `EmptySpace`, `NoSuchImage`, `AmbiguousName`.
     """
     k = 10 if k is None and threshold is None else k
@@ -85,7 +89,8 @@ def search(
         raise EmptySpace(f"no vectors in space {chosen.name!r}", f"run: engine embed --encoder {chosen.encoder}")
     named = {name: resolve(store, name) for name in query.names}
     point = _query_vector(store, query, named, chosen, vectors)
-    keep = _mask(vectors, where, store, list(named.values()) if exclude_self else [])
+    own = [*named.values(), *map(_id_of, query.images)] if exclude_self else []
+    keep = _mask(store, vectors, where, own)
     hits, complete = _committed(store, vectors, point, k, threshold, keep)
     versions = store.versions([store.members, *(store.vectors_table(part) for part in _parts(store, chosen))])
     return Answer(str(query), chosen.name, chosen.fingerprint, hits, complete, len(vectors), store_version=versions)
@@ -142,7 +147,7 @@ def describe(store: Store, ids: Sequence[bytes], scores: NDArray[np.float64]) ->
 
 
 def _query_vector(
-    store: Store, query: Query, named: dict[str, bytes], space: Space, vectors: Any
+    store: Store, query: Query, named: dict[str, bytes], space: Space, vectors: VectorCache
 ) -> NDArray[np.float32]:
     """Return the query as one unit row (1, dim): the mean of its parts, each at unit length."""
     parts: list[Vectors] = []
@@ -159,10 +164,17 @@ def _query_vector(
         parts.append(unit(read_vector(path, space), space.name))
     if not parts:
         raise BadInput("nothing to search for", "give --image FILE, --id NAME or --vector FILE.npy")
-    return unit(np.concatenate(parts).astype(np.float64).mean(axis=0, keepdims=True).astype(np.float32), space.name)
+    mean = np.concatenate(parts).astype(np.float64).mean(axis=0, keepdims=True).astype(np.float32)
+    if not mean.any():
+        raise BadInput("the parts of the query point in opposite directions: their mean is zero", "leave one out")
+    return unit(mean, space.name)
 
 
-def encode_files(store: Store, paths: Sequence[str | Path], space: Space) -> Vectors:
+def _id_of(path: str | PathLike[str]) -> bytes:
+    return hashlib.sha256(Path(path).read_bytes()).digest()
+
+
+def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Space) -> Vectors:
     """Return the vectors (n, dim) of pictures on disk, made by the encoder that made the space."""
     if space.encoder == "fused":
         from engine.fused import encode_fused
@@ -170,7 +182,7 @@ def encode_files(store: Store, paths: Sequence[str | Path], space: Space) -> Vec
         return encode_fused(store, paths, space, encode_files)
     if space.encoder == "user":
         raise BadInput(
-            f"space {space.name!r} holds vectors that were brought with --vectors: there is no encoder for a new picture",
+            f"space {space.name!r} holds vectors that were brought with --vectors: no encoder makes them of a picture",
             "search it with --id or --vector",
         )
     encoder = encoders.load(
@@ -188,30 +200,38 @@ def encode_files(store: Store, paths: Sequence[str | Path], space: Space) -> Vec
     return encoder.encode([prepared(encoder.geometry, picture) for picture in pictures])
 
 
-def read_vector(path: str | Path, space: Space) -> Vectors:
+def read_vector(path: str | PathLike[str], space: Space) -> Vectors:
     """Return the vectors of a .npy file, (dim,) or (n, dim), as float32 (n, dim)."""
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path} is not a .npy file of numbers: {error}", "np.save(PATH, vector)") from None
-    rows = np.atleast_2d(loaded) if isinstance(loaded, np.ndarray) else np.empty((0, 0))
-    if rows.ndim != 2 or rows.shape[1] != space.dim or rows.dtype.kind not in "fiu":
+    remedy = f"save a float32 array of shape ({space.dim},)"
+    if not isinstance(loaded, np.ndarray):
+        raise BadInput(f"{path} is an archive of arrays", remedy)
+    rows = np.atleast_2d(loaded)
+    if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != space.dim or rows.dtype.kind not in "fiu":
         raise BadInput(
-            f"{path} holds {getattr(loaded, 'dtype', 'no array')} {getattr(loaded, 'shape', '')}; "
-            f"space {space.name!r} has {space.dim} dimensions",
-            f"save a float32 array of shape ({space.dim},)",
+            f"{path} holds {loaded.dtype} {loaded.shape}; space {space.name!r} has {space.dim} dimensions", remedy
         )
-    return rows.astype(np.float32)
+    rows = rows.astype(np.float32)
+    if not (np.isfinite(rows).all() and rows.any(axis=1).all()):
+        raise BadInput(f"{path} holds a vector that is zero or not finite", remedy)
+    return rows
 
 
-def _mask(vectors: Any, where: str | None, store: Store, leave_out: Sequence[bytes]) -> NDArray[np.bool_] | None:
+def _mask(
+    store: Store, vectors: VectorCache, where: str | None, leave_out: Sequence[bytes]
+) -> NDArray[np.bool_] | None:
     if where is None and not leave_out:
         return None
     keep = np.full(len(vectors), where is None)
     if where is not None:
-        positions = vectors.positions(matching(store, where))
-        keep[positions[positions >= 0]] = True
-    for image in leave_out:
-        place = vectors.positions(np.frombuffer(image, np.uint8)[None])[0]
-        keep[place] = False
+        _set(keep, vectors, matching(store, where), True)
+    _set(keep, vectors, np.frombuffer(b"".join(leave_out), np.uint8).reshape(-1, ID_BYTES), False)
     return keep
+
+
+def _set(keep: NDArray[np.bool_], vectors: VectorCache, ids: NDArray[np.uint8], value: bool) -> None:
+    positions = vectors.positions(ids)
+    keep[positions[positions >= 0]] = value

@@ -49,9 +49,9 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
 
     database = duckdb.connect(config={"threads": 2})
     for table in store.tables():
+        # A table that nothing was written to yet is empty.
         dataset = table.dataset()
-        if dataset is not None:
-            database.register(table.name, dataset)
+        database.register(table.name, table.schema.empty_table() if dataset is None else dataset)
     # A condition may come from somebody else: it can reach no file and no network.
     database.execute("SET enable_external_access = false; SET lock_configuration = true")
     return database
@@ -63,7 +63,8 @@ def matching(store: Store, where: str) -> NDArray[np.uint8]:
 
     database = connect(store)
     try:
-        answer = database.sql(f"SELECT DISTINCT image FROM ({PICTURES}) WHERE ({where}\n)").to_arrow_table()
+        # `filter` takes one expression: a text that closes a parenthesis or begins another statement is none.
+        answer = database.sql(PICTURES).filter(where).project("image").distinct().to_arrow_table()
     except duckdb.Error as error:
         reason = str(error).split("\n", 1)[0]
         raise BadInput(f"--where {where!r}: {reason}", f"columns are {', '.join(COLUMNS)}") from None

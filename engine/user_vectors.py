@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from engine.commit import BLOCK_ROWS, unit, vector_rows
 from engine.errors import BadInput
 from engine.sources.base import Source
-from engine.store import Space, Store
+from engine.store import ID_BYTES, Space, Store
 from engine.store.table import in_list
 
 NEIGHBOURS = 10
@@ -58,6 +59,8 @@ def read_vectors(argument: str, sources: Sequence[Source], *, order: str = "memb
         rows = _ordered(path, matrix, members, order)
     else:
         keys, matrix = _keyed(path)
+        if len(keys) != len(matrix):
+            raise BadInput(f"{path} has {len(keys)} names and {len(matrix)} vectors", "one name for each vector")
         rows = _match(path, keys, members)
     _check(path, matrix, rows, members)
     return UserVectors(name, matrix, rows)
@@ -66,8 +69,14 @@ def read_vectors(argument: str, sources: Sequence[Source], *, order: str = "memb
 def _load(path: Path) -> NDArray[np.float32]:
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path} is not a .npy file of numbers: {error}", "np.save(PATH, vectors)") from None
+    if not isinstance(matrix, np.ndarray):
+        raise BadInput(f"{path} is an archive of arrays", "call it .npz, or save one array with np.save")
+    return _numbers(path, matrix)
+
+
+def _numbers(path: Path, matrix: NDArray) -> NDArray[np.float32]:
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu" or matrix.shape[1] == 0:
         raise BadInput(f"{path} holds {matrix.dtype} {matrix.shape}", "save a float32 array of shape (n, dim)")
     return matrix
@@ -79,11 +88,11 @@ def _keyed(path: Path) -> tuple[list[str], NDArray[np.float32]]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 if set(file.files) == {"names", "vectors"}:
-                    return file["names"].astype(str).tolist(), file["vectors"]
-                return list(file.files), np.stack([file[key] for key in file.files])
+                    return np.atleast_1d(file["names"]).astype(str).tolist(), _numbers(path, file["vectors"])
+                return list(file.files), _numbers(path, np.stack([file[key] for key in file.files]))
         if path.suffix == ".parquet":
             return _parquet(path)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(
             f"{path} cannot be read as vectors by name: {error}", "names and vectors of one length"
         ) from None
@@ -97,7 +106,10 @@ def _parquet(path: Path) -> tuple[list[str], NDArray[np.float32]]:
     missing = {"name", "vector"} - set(table.column_names)
     if missing:
         raise BadInput(f"{path} has the columns {', '.join(table.column_names)}", "it needs name and vector")
-    return table["name"].to_pylist(), np.stack(table["vector"].to_numpy(zero_copy_only=False))
+    names = table["name"].cast("string").to_pylist()
+    if None in names or table["vector"].null_count:
+        raise BadInput(f"{path} has a row without name or vector", "leave that row out")
+    return names, _numbers(path, np.stack(table["vector"].to_numpy()))
 
 
 def _ordered(path: Path, matrix: NDArray[np.float32], members: list[str], order: str) -> NDArray[np.int64]:
@@ -107,7 +119,10 @@ def _ordered(path: Path, matrix: NDArray[np.float32], members: list[str], order:
             raise BadInput(
                 f"--vectors-order {order!r} is neither member, number nor a file", "list the names, one a line"
             )
-        names = listing.read_text().splitlines()
+        try:
+            names = listing.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{listing} is not a text in UTF-8: {error}", "list the names, one a line") from None
         if len(names) != len(matrix):
             raise BadInput(
                 f"{path} has {len(matrix)} rows, {listing} lists {len(names)} names", "one name for each row"
@@ -166,7 +181,7 @@ def _check(path: Path, matrix: NDArray[np.float32], rows: NDArray[np.int64], mem
 
 @dataclass(frozen=True)
 class Brought:
-    """What came of it: `rows` written; `differing` members whose image had another vector already (the first wins)."""
+    """What came of it: `rows` written; `differing` members whose image has another vector already (the first wins)."""
 
     rows: int
     differing: int
@@ -200,19 +215,14 @@ def bring(store: Store, vectors: UserVectors, digests: Sequence[bytes], run: str
     table = store.vectors_table(space)
     table.create()
     written = differing = 0
-    first: dict[bytes, int] = {}
     for ids, rows in _images(store, vectors, digests):
-        fresh, fresh_rows = [], []
-        for image, row in zip(ids, rows, strict=True):
-            if image not in first:
-                first[image] = row
-                fresh.append(image)
-                fresh_rows.append(row)
-            else:
-                pair = unit(np.asarray(vectors.matrix[[first[image], row]], np.float32), space.name)
-                differing += bool(pair[0] @ pair[1] < DIFFERENT)
-        if fresh:
-            written += table.merge(vector_rows(fresh, unit(vectors.matrix[fresh_rows], space.name)))
+        first = dict(zip(reversed(ids), reversed(rows.tolist()), strict=True))
+        written += table.merge(vector_rows(list(first), unit(vectors.matrix[list(first.values())], space.name)))
+    stored = store.vectors(space)
+    for ids, rows in _images(store, vectors, digests):
+        places = stored.positions(np.frombuffer(b"".join(ids), np.uint8).reshape(-1, ID_BYTES))
+        cosines = np.einsum("ij,ij->i", stored.matrix[places], unit(vectors.matrix[rows], space.name))
+        differing += int(np.count_nonzero(cosines < DIFFERENT))
     return Brought(written, differing, overlap(store, space, vectors, digests))
 
 
@@ -228,11 +238,9 @@ def _images(
         for start in range(0, count, BLOCK_ROWS):
             part = members.slice(start, BLOCK_ROWS).to_pylist()
             alive = [row for row in part if row["image"] and not row["removed"]]
-            rows = vectors.rows[[offset + row["ordinal"] for row in alive]] if alive else np.empty(0, np.int64)
-            yield (
-                [row["image"] for row, place in zip(alive, rows, strict=True) if place >= 0],
-                rows[rows >= 0],
-            )
+            rows = vectors.rows[np.array([offset + row["ordinal"] for row in alive], np.int64)]
+            if (rows >= 0).any():
+                yield [row["image"] for row, place in zip(alive, rows, strict=True) if place >= 0], rows[rows >= 0]
         offset += count
 
 
@@ -249,7 +257,7 @@ def overlap(store: Store, space: Space, vectors: UserVectors, digests: Sequence[
     other, mine = store.vectors(store.space(name)), store.vectors(space)
     ids = [image for images, _ in _images(store, vectors, digests) for image in images]
     ids = list(dict.fromkeys(ids))[:POOL]
-    keys = np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32)
+    keys = np.frombuffer(b"".join(ids), np.uint8).reshape(-1, ID_BYTES)
     here, there = mine.positions(keys), other.positions(keys)
     both = (here >= 0) & (there >= 0)
     if both.sum() <= 2 * NEIGHBOURS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,13 @@ from engine import decode, encoders
 from engine.commit import unit
 from engine.embed import pixels_of
 from engine.encoders.base import decoding_side, prepared
-from engine.errors import EngineError, StoreDamaged
+from engine.errors import EmptySpace, EngineError, StoreDamaged
 from engine.progress import Progress, Silent
+from engine.remove import unfinished
 from engine.select import connect
 from engine.store import Space, Store, durable
-from engine.store.table import literal
-from engine.store.vectors import id_array, matrix, sort_key
+from engine.store.table import first_line, literal
+from engine.store.vectors import drop, id_array, matrix, sort_key
 
 # A float32 unit vector of a few thousand dimensions is this close to length 1.
 LENGTH_TOLERANCE = 1e-4
@@ -32,6 +34,7 @@ LAWS = {
         "SELECT count(*) FROM members WHERE (image IS NULL) = (rejected IS NULL)"
     ),
     "members are in the ledger twice": "SELECT count(*) - count(DISTINCT (source, ordinal)) FROM members",
+    "members belong to no source": "SELECT count(*) FROM members ANTI JOIN sources ON sources.digest = members.source",
     "members name an image that is not stored": (
         "SELECT count(*) FROM members ANTI JOIN images ON images.id = members.image "
         "WHERE members.image IS NOT NULL AND removed IS NULL"
@@ -46,13 +49,14 @@ LAWS = {
     "thumbnails belong to no image": "SELECT count(*) FROM thumbnails ANTI JOIN images USING (id)",
     "labels belong to no image": "SELECT count(*) FROM labels ANTI JOIN images USING (id)",
 }
+# A source that changed before it was ingested to its end has been ingested since as what it is now.
 UNFINISHED = """
-    SELECT path FROM sources WHERE NOT complete
+    SELECT path FROM sources WHERE NOT complete AND path NOT IN (SELECT path FROM sources WHERE complete)
 """
 GAPS = """
-    SELECT path, count(DISTINCT ordinal) AS found, max(ordinal) + 1 AS expected
-    FROM sources JOIN members ON source = digest WHERE ordinal >= 0 AND complete
-    GROUP BY ALL HAVING found <> expected
+    SELECT path, count(ordinal) AS found, sources.members AS expected
+    FROM sources LEFT JOIN members ON source = digest WHERE complete
+    GROUP BY digest, path, sources.members HAVING found <> expected
 """
 
 
@@ -78,19 +82,26 @@ class Verdict:
 
 
 def verify(store: Store, *, read_bytes: bool = False, progress: Progress | None = None) -> Verdict:
-    """Check every promise of the store; with `read_bytes` also that every source still holds the bytes it held."""
+    """Check every promise of the store; with `read_bytes` also that every source still holds the bytes it held.
+
+    Raises `StoreBusy` while others write: what they have begun would look broken.
+    """
+    import duckdb
+
     verdict = Verdict()
     try:
-        tables = store.tables()
-        for table in tables:
-            table.dataset()
+        with store.lock(alone=True):
+            _ledger(store, verdict)
+            for space in store.spaces().values():
+                if not space.virtual:
+                    _space(store, space, verdict)
     except StoreDamaged as error:
         verdict.problems.append(str(error))
         return verdict
-    _ledger(store, verdict)
-    for space in store.spaces().values():
-        if not space.virtual:
-            _space(store, space, verdict)
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
+        # A data file is gone or cut; only its table's own error says which.
+        verdict.problems.append(f"the tables cannot be read: {first_line(error)}")
+        return verdict
     if read_bytes:
         verdict.problems += list(_bytes(store, progress or Silent()))
     return verdict
@@ -113,6 +124,9 @@ def _ledger(store: Store, verdict: Verdict) -> None:
         verdict.problems.append(f"{path} is not ingested to its end; run: engine ingest {path}")
     for path, found, expected in database.execute(GAPS).fetchall():
         verdict.problems.append(f"{path}: {found} members are in the ledger, {expected} were seen")
+    for run, asked in unfinished(store).items():
+        what = shlex.join([*asked["names"], *(["--where", asked["where"]] if asked["where"] else [])])
+        verdict.problems.append(f"removal {run} was stopped before its end; run: engine remove {what}")
     for row in store.sources.rows(["path", "cut"], "cut IS NOT NULL"):
         verdict.notes.append(f"{row['path']} was cut off: {row['cut']}")
 
@@ -149,7 +163,7 @@ def promised_ids(store: Store, space: Space) -> np.ndarray:
     filled = [
         row["run"]
         for row in store.runs.rows(["run", "details"], "event = 'start' AND command = 'ingest'")
-        if space.name in json.loads(row["details"])["spaces"]
+        if space.name in json.loads(row["details"]).get("spaces", ())
     ]
     if not filled:
         return np.empty(0, "S32")
@@ -177,7 +191,8 @@ def _bytes(store: Store, progress: Progress) -> Iterator[str]:
             yield str(error)
             continue
         if wrong:
-            yield f"{source['path']}: {len(wrong)} members have other bytes than those stored: {', '.join(wrong[:SHOWN])}"
+            shown = ", ".join(wrong[:SHOWN])
+            yield f"{source['path']}: {len(wrong)} members have other bytes than those stored: {shown}"
         if seen != len(ordinals):
             yield f"{source['path']}: {len(ordinals) - seen} of {len(ordinals)} members are no longer there"
 
@@ -189,6 +204,9 @@ def repair(store: Store) -> list[str]:
         for path in sorted(store.path.glob("*.lance")):
             for manifest in durable.repair(path):
                 done.append(f"table {path.stem!r}: removed the empty manifest {manifest.name}")
+        if done:
+            # They may come from a version that is gone, whose number the next write takes.
+            drop(store.cache / "vectors")
     return done
 
 
@@ -200,7 +218,7 @@ class Drift:
     images: int
     lowest: float
     required: float
-    precision: str
+    precision: str | None
 
     @property
     def ok(self) -> bool:
@@ -210,7 +228,8 @@ class Drift:
 def drift(store: Store, images: int, *, space: str | None = None, precision: str = "auto", seed: int = 0) -> Drift:
     """Encode a random sample of stored images again and compare.
 
-    Cosine 0.9999 is required at the precision that the space's last run recorded, 0.99 across precisions.
+    Cosine 0.9999 is required at the precision that all runs of the space recorded, 0.99 across precisions. Raises
+    `EmptySpace` if there is nothing to compare, `SourceError` for a source that is gone.
     """
     chosen = store.space(space)
     encoder = encoders.load(
@@ -228,17 +247,24 @@ def drift(store: Store, images: int, *, space: str | None = None, precision: str
     cosines = []
     for _, member in pixels_of(store, {key: np.sort(np.array(value)) for key, value in places.items()}):
         raw = member.data or b""
+        place = wanted.get(hashlib.sha256(raw).digest())
+        if place is None:
+            # The source changed, which `--bytes` is for.
+            continue
         side = decoding_side([encoder.geometry])
         picture = decode.decode(raw, shape=member.shape, max_pixels=2**62, draft_side=side)
         row = encoder.encode([prepared(encoder.geometry, picture.image)])
-        place = wanted[hashlib.sha256(raw).digest()]
         cosines.append(float(unit(row, chosen.name)[0].astype(np.float64) @ vectors.matrix[place].astype(np.float64)))
-    used = encoder.provenance["precision"]
+    if not cosines:
+        raise EmptySpace(
+            f"none of {len(wanted)} images of space {chosen.name!r} is in its source as it was", "engine verify --bytes"
+        )
+    used = encoder.provenance.get("precision")
     required = 0.9999 if used in recorded_precisions(store, chosen) else 0.99
-    return Drift(chosen.name, len(cosines), min(cosines, default=float("nan")), required, used)
+    return Drift(chosen.name, len(cosines), min(cosines), required, used)
 
 
-def recorded_precisions(store: Store, space: Space) -> set[str]:
+def recorded_precisions(store: Store, space: Space) -> set[str | None]:
     """Return the precisions at which runs filled the space, if it was always the same; else nothing."""
     found = {
         provenance.get("precision")

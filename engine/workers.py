@@ -12,9 +12,10 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -22,12 +23,15 @@ import numpy as np
 
 from engine import decode
 from engine.encoders.base import Geometry, Pixels, decoding_side, prepared
+from engine.errors import EngineError
 from engine.sources.base import Member
 
 CHUNK_MEMBERS = 32
 CHUNK_BYTES = 4 * 2**20
 SLOTS = 3
 NICENESS = 10
+# This many processes must die alone with a picture before it is blamed: one may have been killed from outside.
+TRIES = 2
 # A member and whatever its reader wants back with it.
 Tagged = tuple[Any, Member]
 CONTEXT = multiprocessing.get_context("spawn")
@@ -35,7 +39,7 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What became of one member's bytes. `thumbnail` is None where the bytes are their own; `rejected` is the reason."""
+    """What became of one member's bytes: `thumbnail` is None where they are their own, `rejected` is the reason."""
 
     id: bytes = b""
     width: int = 0
@@ -63,6 +67,8 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Task:
+    """What a process is asked to do: decode `items` into its slot of shared memory."""
+
     number: int
     slot: int
     # (offset and length in the slot's memory, or the bytes themselves where they do not fit; shape of bare pixels)
@@ -71,6 +77,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Settings:
+    """What all processes of a pool do with a picture, and from it how a slot of shared memory is divided."""
+
     geometries: tuple[Geometry | None, ...]
     thumbnails: bool
     max_pixels: int
@@ -99,22 +107,22 @@ class Settings:
 
 
 def serve(connection: Connection, memory: Any, settings: Settings) -> None:
-    """Answer tasks until the parent is gone."""
-    # Ctrl-C goes to the whole process group; the parent decides what is finished first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Greet, then answer tasks until the parent is gone."""
     # The model goes first: it waits for its slowest thread after every chunk, decoding has chunks to spare.
     os.nice(NICENESS)
-    while True:
-        try:
+    with suppress(EOFError, OSError):
+        connection.send(None)
+        while True:
             task: Task = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            answer: Any = (task.number, *_work(task, memory, settings))
-        except Exception as error:
-            # A fault of ours and not of a picture's: it ends the run instead of rejecting good pictures.
-            answer = RuntimeError(f"{type(error).__name__} in a decoding process: {error}")
-        connection.send(answer)
+            connection.send(_answer(task, memory, settings))
+
+
+def _answer(task: Task, memory: Any, settings: Settings) -> Any:
+    try:
+        return task.number, *_work(task, memory, settings)
+    except Exception as error:
+        # A fault of ours and not of a picture's: it ends the run instead of rejecting good pictures.
+        return RuntimeError(f"{type(error).__name__} in a decoding process: {error}")
 
 
 def _work(task: Task, memory: Any, settings: Settings) -> tuple[list[Decoded], list[Pixels]]:
@@ -166,8 +174,28 @@ class Worker:
     def start(self) -> None:
         self.connection, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=serve, args=(theirs, self.memory, self.settings), daemon=True)
-        self.process.start()
+        self.greeted = False
+        # Ctrl-C goes to the whole process group; the parent decides what is finished first. The tracker's start, which
+        # would come with the first process's, unblocks it again.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
+
+    def greet(self) -> None:
+        """Wait until the process is up: if it dies before, no picture is to blame. Raise `EngineError` if it does."""
+        try:
+            self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            raise EngineError(
+                f"a decoding process did not start (exit code {self.process.exitcode})",
+                "in a script of your own, call the engine below: if __name__ == '__main__':",
+            ) from None
+        self.greeted = True
 
     def submit(self, number: int, slot: int, members: Sequence[Tagged]) -> None:
         data, _ = self.settings.views(self.memory, slot)
@@ -221,7 +249,7 @@ class DecodePool:
         for worker in self.workers:
             worker.stop()
 
-    def map(self, members: Iterable[Tagged]) -> Iterator[Chunk]:
+    def map(self, members: Iterable[Tagged]) -> Generator[Chunk, None, None]:
         """Yield the members in chunks, decoded; an error of the source is raised after what came before it."""
         free: queue.SimpleQueue[tuple[Worker, int] | None] = queue.SimpleQueue()
         for slot in range(SLOTS):
@@ -241,6 +269,10 @@ class DecodePool:
                 free.put((worker, task.slot))
                 number += 1
         finally:
+            if not feeder.finished.is_set():
+                # Given up: the feeder may be waiting for a process that waits for us to take its answer.
+                for worker in self.workers:
+                    worker.process.kill()
             feeder.stop()
         if feeder.error is not None:
             raise feeder.error
@@ -250,6 +282,9 @@ class DecodePool:
         connections = {worker.connection: worker for worker in self.workers}
         for connection in wait(list(connections), timeout=0.05):
             worker = connections[connection]  # type: ignore[index]
+            if not worker.greeted:
+                worker.greet()
+                continue
             try:
                 number, decoded, pictures = worker.receive()
             except (EOFError, ConnectionResetError):
@@ -264,6 +299,7 @@ class DecodePool:
             worker.process.join()
             lost, worker.tasks = worker.tasks, {}
             worker.start()
+            worker.greet()
             for number, (task, members) in sorted(lost.items()):
                 ready[number] = (worker, task, members, *self._one_by_one(worker, task, members))
 
@@ -273,15 +309,7 @@ class DecodePool:
         kept: list[dict[Geometry, Pixels]] = []
         _, rooms = self.settings.views(worker.memory, task.slot)
         for member in members:
-            try:
-                worker.submit(-1, task.slot, [member])
-                _, decoded, free = worker.receive()
-            except (EOFError, OSError):
-                worker.process.join()
-                reason = f"its decoder died (exit code {worker.process.exitcode})"
-                worker.start()
-                decoded, free = [Decoded(rejected=reason)], []
-            worker.tasks.pop(-1, None)
+            decoded, free = self._alone(worker, task.slot, member)
             all_decoded += decoded
             pictures += free
             if decoded[0].rejected is None:
@@ -290,6 +318,22 @@ class DecodePool:
             for geometry, pixels in images.items():
                 rooms[geometry][row] = pixels
         return all_decoded, pictures
+
+    def _alone(self, worker: Worker, slot: int, member: Tagged) -> tuple[list[Decoded], list[Pixels]]:
+        reason = ""
+        for _ in range(TRIES):
+            try:
+                worker.submit(-1, slot, [member])
+                _, decoded, free = worker.receive()
+                return decoded, free
+            except (EOFError, OSError):
+                worker.process.join()
+                reason = f"its decoder died (exit code {worker.process.exitcode})"
+                worker.start()
+                worker.greet()
+            finally:
+                worker.tasks.pop(-1, None)
+        return [Decoded(rejected=reason)], []
 
     def _chunk(
         self, worker: Worker, task: Task, sent: Sequence[Tagged], decoded: list[Decoded], pictures: list[Pixels]

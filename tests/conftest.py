@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,25 +43,42 @@ def sample_labels() -> Path:
     return SAMPLE / "labels.csv"
 
 
+@pytest.fixture(scope="session")
+def sample_store(tmp_path_factory: pytest.TempPathFactory, sample_tar: Path, sample_labels: Path) -> Path:
+    """Return a store of the sample with vectors of the bundled network; a test that writes takes a copy."""
+    from engine.intake import Request, intake
+
+    path = tmp_path_factory.mktemp("sample") / "store"
+    intake(path, Request([str(sample_tar)], encoders=["efficientnet_lite0"], precision="fp32", labels=sample_labels))
+    return path
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs `engine ARGUMENTS...` in a process of its own."""
+    """Return a function that runs `engine ARGUMENTS...` in a process of its own, in `tmp_path`."""
+    return partial(run_engine, tmp_path)
 
-    def run(
-        *arguments: object, cwd: Path = tmp_path, env: Mapping[str, str] | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        done = subprocess.run(
-            [sys.executable, "-m", "engine", *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check:
-            assert done.returncode == 0, f"engine {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"
-        return done
 
-    return run
+@pytest.fixture(scope="session")
+def engine_in() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs `engine ARGUMENTS...` in a process of its own, in the folder given first."""
+    return run_engine
+
+
+def run_engine(
+    cwd: Path, *arguments: object, env: Mapping[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run `engine ARGUMENTS...` in the folder `cwd`; unless `check` is off, it must succeed."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, f"engine {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"
+    return done

@@ -26,8 +26,11 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Fill a space for images that are stored already; what has a vector is not encoded again."""
+    from engine.errors import BadInput
     from engine.intake import fill, fuse_spaces
 
+    if encoder != "fused" and (fuse or stored):
+        raise BadInput(f"--fuse and --stored do not go with --encoder {encoder}", "make it --encoder fused")
     with progress() as drawn:
         if encoder == "fused":
             found = fuse_spaces(store, fuse or [], space=space or "fused", stored=stored)
@@ -41,6 +44,7 @@ def command(
         return
     for name, one in found["spaces"].items():
         print(
-            f"space {name}: {found['images']} vectors new, {one['rows']} in all, {one['dim']}-d in {found['seconds']:.1f} s"
+            f"space {name}: {found['images']} vectors new, {one['rows']} in all, {one['dim']}-d "
+            f"in {found['seconds']:.1f} s"
         )
         print(f"  {one['note']}")

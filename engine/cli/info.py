@@ -21,7 +21,8 @@ def command(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> Non
     for name, space in found["spaces"].items():
         default = " (default)" if space["default"] else ""
         print(
-            f"space {name}{default}: {space['rows']} vectors, {space['dim']}-d, {space['encoder']}, {space['fingerprint']}"
+            f"space {name}{default}: {space['rows']} vectors, {space['dim']}-d, "
+            f"{space['encoder']}, {space['fingerprint']}"
         )
     for source, number in found["labels"].items():
         print(f"labels {source}: {number}")

@@ -12,7 +12,7 @@ from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, tabl
 def command(
     rejected: Annotated[bool, typer.Option("--rejected", help="Only what was rejected, with the reason.")] = False,
     removed: Annotated[bool, typer.Option("--removed", help="Only what was removed.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most this many.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most this many.")] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ def emit(document: Any) -> None:
 
 
 def emit_lines(documents: Iterable[Any]) -> None:
+    """Print JSON lines."""
     for document in documents:
         emit(document)
 
@@ -60,17 +62,29 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
 def _text(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return str(value)
+    return f"{value:.4f}" if isinstance(value, float) else one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """Return `text` with line breaks, tabs and what else would move the cursor spelled out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def fail(error: EngineError, *, json: bool, kind: str | None = None) -> NoReturn:
     """Say in one line what happened and what helps, and exit."""
-    if json:
-        emit({"error": {"kind": kind or error.kind, "message": error.message, "remedy": error.remedy}})
-    say(f"engine: {str(error).splitlines()[0] if str(error) else kind or error.kind}")
+    try:
+        if json:
+            emit({"error": {"kind": kind or error.kind, "message": error.message, "remedy": error.remedy}})
+        sys.stdout.flush()
+    except OSError:
+        give_up_stdout()
+    say(f"engine: {one_line(str(error)) or kind or error.kind}")
     sys.exit(error.exit_code)
+
+
+def give_up_stdout() -> None:
+    """Point stdout nowhere: it takes nothing any more, and what is left in its buffer would fail again at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

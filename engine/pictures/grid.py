@@ -143,7 +143,7 @@ def _check(path: Path, columns: int) -> None:
     if columns < 1:
         raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
     if path.suffix.lower() != ".png":
-        raise BadInput(f"'{path}' is not a PNG name", f"name it '{path.with_suffix('.png')}'")
+        raise BadInput(f"'{path}' is not a PNG name", f"name it '{path.parent / (path.stem or 'grid')}.png'")
     if not path.parent.is_dir():
         raise BadInput(f"there is no folder '{path.parent}'", f"mkdir -p '{path.parent}'")
 

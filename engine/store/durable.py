@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import DiskFull, StoreDamaged
@@ -27,6 +27,7 @@ def files(table: Path) -> set[Path]:
 
 
 def fsync(path: Path) -> None:
+    """Force a file or a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -48,9 +49,10 @@ def durable(table: Path) -> Iterator[None]:
     new = files(table) - before
     for path in new:
         # Another writer's compaction may have removed the file since.
-        if path.exists():
+        with suppress(FileNotFoundError):
             fsync(path)
-    for directory in {path.parent for path in new} | ({table, table.parent} if not before else set()):
+    # The table's own directory too: `_deletions` is made when rows are first deleted.
+    for directory in {path.parent for path in new} | {table} | (set() if before else {table.parent}):
         fsync(directory)
 
 
@@ -62,10 +64,12 @@ def require_space(folder: Path, needed: int = 0) -> None:
 
 
 def is_full(error: BaseException) -> bool:
+    """Say whether the error, ours or one that Lance tells in words, is that of a full disk."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
 
 
 def disk_full(folder: Path) -> DiskFull:
+    """Return the error that says how much is free under `folder`."""
     state = os.statvfs(folder)
     free = state.f_bavail * state.f_frsize / 2**20
     return DiskFull(
@@ -79,10 +83,17 @@ def newest_manifest(table: Path) -> Path | None:
     return min(manifests, key=lambda path: path.stem.zfill(20), default=None)
 
 
+def is_empty(manifest: Path | None) -> bool:
+    """Say whether the file is there and holds nothing."""
+    # A compaction may remove it between the listing and now; then a newer one is there.
+    with suppress(FileNotFoundError):
+        return manifest is not None and manifest.stat().st_size == 0
+    return False
+
+
 def check_manifest(table: Path) -> None:
     """Raise `StoreDamaged` if power was lost before the newest manifest reached the disk."""
-    manifest = newest_manifest(table)
-    if manifest is not None and manifest.stat().st_size == 0:
+    if is_empty(newest_manifest(table)):
         raise StoreDamaged(
             f"the newest version of table '{table.stem}' is empty (the machine lost power during a write)",
             "bring the last good version back: engine verify --repair",
@@ -92,7 +103,7 @@ def check_manifest(table: Path) -> None:
 def repair(table: Path) -> list[Path]:
     """Remove empty manifests from the newest backwards; return what was removed."""
     removed = []
-    while (manifest := newest_manifest(table)) is not None and manifest.stat().st_size == 0:
+    while (manifest := newest_manifest(table)) is not None and is_empty(manifest):
         manifest.unlink()
         removed.append(manifest)
     if removed:

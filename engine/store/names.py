@@ -11,6 +11,7 @@ from engine.store.table import in_list, literal
 
 MIN_HEX = 8
 SHOWN = 5
+MAX_ORDINAL = 2**63 - 1
 
 
 def resolve(store: Store, name: str) -> bytes:
@@ -49,7 +50,7 @@ def _by_hex(store: Store, name: str) -> bytes:
 
 def _by_ordinal(store: Store, name: str) -> list[dict]:
     source, _, digits = name.rpartition("@")
-    if not digits.isdecimal():
+    if not digits.isdecimal() or int(digits) > MAX_ORDINAL:
         return []
     chosen = [row for row in store.sources.rows(["digest", "path"]) if not source or source in _names(row["path"])]
     if not chosen:
@@ -64,8 +65,8 @@ def _names(path: str) -> set[str]:
 
 def _by_stem(store: Store, name: str) -> list[dict]:
     # LIKE narrows the scan down; `_` and `%` in the name only let more through, the comparison below decides.
-    pattern = name.replace("'", "''")
-    where = " OR ".join(f"name LIKE '{form}'" for form in (f"%/{pattern}.%", f"{pattern}.%", f"%/{pattern}"))
+    pattern = name.replace("\\", "\\\\")
+    where = " OR ".join(f"name LIKE {literal(form)}" for form in (f"%/{pattern}.%", f"{pattern}.%", f"%/{pattern}"))
     return [
         row
         for row in _members(store, where)

@@ -14,6 +14,7 @@ KEY = {"lance-schema:unenforced-primary-key": "true"}
 
 
 def key(name: str, kind: pa.DataType) -> pa.Field:
+    """Return a column that is part of the primary key."""
     return pa.field(name, kind, nullable=False, metadata=KEY)
 
 
@@ -51,6 +52,7 @@ SOURCES = pa.schema(
         pa.field("kind", pa.string()),
         pa.field("stamp", pa.string()),
         pa.field("complete", pa.bool_()),
+        pa.field("members", pa.int64()),
         pa.field("cut", pa.string()),
         pa.field("run", pa.string()),
     ]
@@ -111,4 +113,5 @@ def space_schema(dim: int) -> pa.Schema:
 
 
 def primary_key(schema: pa.Schema) -> list[str]:
+    """Return the columns that tell rows apart."""
     return [field.name for field in schema if b"lance-schema:unenforced-primary-key" in (field.metadata or {})]

@@ -70,8 +70,9 @@ class Store:
     def create(cls, path: str | os.PathLike[str]) -> Store:
         """Return the store at `path`, made if it is not there; raise `BadInput` if something else is."""
         store = cls(Path(path).absolute())
-        if store.path.exists() and not store.path.is_dir():
-            raise BadInput(f"{path} is a file, not a store", "name a directory with --store")
+        for place in (store.path, *store.path.parents):
+            if place.exists() and not place.is_dir():
+                raise BadInput(f"{place} is a file, not a store", "name a directory with --store")
         if store.path.is_dir() and not store.members.exists():
             others = {entry.name for entry in os.scandir(store.path)} - {f"{name}.lance" for name in TABLES}
             if others - {"cache", ".lock"}:
@@ -93,13 +94,14 @@ class Store:
 
     @contextmanager
     def lock(self, *, alone: bool = False) -> Iterator[None]:
-        """Hold the store for writing, beside other writers or `alone`; raise `StoreBusy` if that cannot be had.
+        """Hold the store for writing: beside other writers, or `alone`, which raises `StoreBusy` while others write.
 
-        Concurrent writers are safe; only cleaning up after killed ones needs to know that there are none.
+        Writers that only add are safe beside each other and wait for one that works alone. Taking something away
+        (removal, compaction, repair) and counting (verify) need to know that nobody writes.
         """
         with open(self.path / ".lock", "w") as file:
             try:
-                fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
             except BlockingIOError:
                 raise StoreBusy(
                     f"another process is working on the store {self.path}", "wait for it, then try again"
@@ -125,7 +127,7 @@ class Store:
         }
 
     def default_space(self) -> str | None:
-        """Return the space that answers when none is named: clip, else resnet, else the bundled CNN, else the only one."""
+        """Return the space that answers when none is named: clip, else resnet, else the bundled CNN, else the first."""
         spaces = self.spaces()
         for name in DEFAULT_SPACES:
             if name in spaces:

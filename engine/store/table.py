@@ -118,12 +118,14 @@ class Table:
 
 @cache
 def session() -> lance.Session:
+    """Return what all tables of this process share: caches with a bound."""
     import lance
 
     return lance.Session(index_cache_size_bytes=CACHE_BYTES, metadata_cache_size_bytes=CACHE_BYTES)
 
 
 def first_line(error: BaseException) -> str:
+    """Return what an error of Lance says, without the place in its source."""
     return str(error).split("\n", 1)[0].split(", /", 1)[0][:200]
 
 

@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.store.durable import is_full, require_space
+from engine.store.durable import disk_full, fsync, is_full, require_space
 from engine.store.schemas import ID_BYTES
 from engine.store.table import BATCH_ROWS, Table
 
@@ -89,11 +88,13 @@ class VectorCache:
     def load(cls, table: Table, folder: Path) -> VectorCache:
         """Return the newest committed state of `table`, extending or rebuilding the files in `folder` as needed."""
         dim = table.schema.field("vector").type.list_size
-        dataset = table.dataset()
-        if dataset is None:
+        if table.dataset() is None:
             return cls(np.empty((0, ID_BYTES), np.uint8), np.empty((0, dim), np.float32), 0)
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
+            # Opened under the lock, or another process could have taken the files to a later version.
+            dataset = table.dataset()
+            assert dataset is not None
             state = _read_state(folder, dim)
             if state["version"] != dataset.version:
                 state = _refresh(dataset, folder, state, dim)
@@ -105,6 +106,13 @@ class VectorCache:
 def _map(path: Path, kind: Any, shape: tuple[int, int]) -> NDArray[Any]:
     # An empty file cannot be mapped.
     return np.memmap(path, kind, "r", shape=shape) if shape[0] else np.empty(shape, kind)
+
+
+def drop(root: Path) -> None:
+    """Remove what every space under `root` has cached; readers that hold it mapped keep it until they end."""
+    for folder in root.glob("*/"):
+        with _locked(folder):
+            _clear(folder)
 
 
 @contextmanager
@@ -119,10 +127,11 @@ def _read_state(folder: Path, dim: int) -> dict[str, Any]:
     empty = {"version": 0, "fragments": {}, "rows": 0, "name": ""}
     try:
         state = json.loads((folder / "state.json").read_text())
-        sizes = [(folder / f"{state['name']}.{kind}").stat().st_size for kind in ("ids", "f32")]
-    except (OSError, ValueError, KeyError):
+        ids, vectors = ((folder / f"{state['name']}.{kind}").stat().st_size for kind in ("ids", "f32"))
+        whole = ids >= state["rows"] * ID_BYTES and vectors >= state["rows"] * dim * 4
+        return state if whole and state.keys() == empty.keys() else empty
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return empty
-    return state if sizes >= [state["rows"] * ID_BYTES, state["rows"] * dim * 4] else empty
 
 
 def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], dim: int) -> dict[str, Any]:
@@ -141,7 +150,8 @@ def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], d
         _write(folder, state, batches, dim)
     except OSError as error:
         if is_full(error):
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
+            raise disk_full(folder) from error
         raise
     done = {
         "version": dataset.version,
@@ -151,11 +161,21 @@ def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], d
     }
     scratch = folder / "state.json.tmp"
     scratch.write_text(json.dumps(done))
+    # Or a power loss could leave a state that vouches for zeros.
+    for path in (folder / f"{done['name']}.ids", folder / f"{done['name']}.f32", scratch):
+        fsync(path)
     os.replace(scratch, folder / "state.json")
     for path in folder.iterdir():
         if path.suffix in (".ids", ".f32") and path.stem != done["name"]:
             path.unlink()
     return done
+
+
+def _clear(folder: Path) -> None:
+    """Remove all but the lock, which another process may be waiting for."""
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            path.unlink()
 
 
 def _write(folder: Path, state: dict[str, Any], batches: Iterable[pa.RecordBatch], dim: int) -> None:

@@ -1,0 +1,33 @@
+"""Ctrl-C at a moment when nothing is torn."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def deferred() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether Ctrl-C was pressed; long work asks it between two steps.
+
+    A second Ctrl-C interrupts at once. Where Ctrl-C is not ours to handle (another thread, a process that ignores it)
+    the function says no.
+    """
+    pressed = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield pressed.is_set
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

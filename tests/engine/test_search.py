@@ -1,0 +1,423 @@
+"""Search on real stores: answers worked out by hand, answers checked with NumPy, and what may not be asked."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engine as api
+from engine.errors import BadInput, EmptySpace, NoSuchImage
+from engine.intake import Request, intake
+from engine.remove import remove
+from engine.search import Query, search
+from engine.store import Store
+from tests.engine.colour import BLUE, GREEN, OLIVE, RED, SPEC, picture, unit, write_tar
+
+ROOT = Path(__file__).parents[2]
+ORANGE = (200, 100, 0)
+FILES = {
+    "again/red.png": picture(RED),
+    "blue.png": picture(BLUE, (300, 20), "BMP"),
+    "test/green.png": picture(GREEN, (400, 8)),
+    "test/olive.png": picture(OLIVE),
+    "train/orange.png": picture(ORANGE),
+    "train/red.png": picture(RED),
+}
+COLOURS = {
+    "again/red.png": RED,
+    "blue.png": BLUE,
+    "test/green.png": GREEN,
+    "test/olive.png": OLIVE,
+    "train/orange.png": ORANGE,
+}
+LABELS = "image,label\ntrain/red.png,warm\norange.png,warm\ngreen.png,cold\nblue.png,cold\n"
+
+
+def colours(path: Path) -> Path:
+    """Make a store of six pictures, two of them the same image."""
+    path.mkdir(exist_ok=True)
+    tar = write_tar(path / "pictures.tar", FILES)
+    (path / "labels.csv").write_text(LABELS)
+    request = Request([str(tar)], encoders=[SPEC], labels=path / "labels.csv", split_from_folders=True, workers=1)
+    intake(path / "store", request)
+    return path / "store"
+
+
+@pytest.fixture(scope="module")
+def colour_path(tmp_path_factory) -> Path:
+    return colours(tmp_path_factory.mktemp("colours"))
+
+
+@pytest.fixture(scope="module")
+def store(colour_path) -> Store:
+    return Store.open(colour_path)
+
+
+@pytest.fixture(scope="module")
+def sample(sample_store) -> Store:
+    return Store.open(sample_store)
+
+
+@pytest.fixture(scope="module")
+def exported(sample, tmp_path_factory):
+    """Return the sample's vectors and the name of each row, as `engine export` writes them."""
+    path = tmp_path_factory.mktemp("exported") / "v.npy"
+    api.open(sample.path).export(path)
+    names = [line.split(",")[1] for line in path.with_suffix(".csv").read_text().splitlines()[1:]]
+    return np.load(path).astype(np.float64), names
+
+
+def names(answer) -> list[str]:
+    return [hit.name for hit in answer.hits]
+
+
+def ranked(*colour: tuple[int, int, int]) -> list[tuple[str, float]]:
+    """Return every image with its cosine to the mean of some colours, best first."""
+    mean = np.mean([unit(one) for one in colour], axis=0)
+    scores = {name: float(unit(one) @ mean / np.linalg.norm(mean)) for name, one in COLOURS.items()}
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def assert_ranked(answer, expected: list[tuple[str, float]]) -> None:
+    # Which of two equal scores comes first is the store's choice.
+    assert [hit.score for hit in answer.hits] == pytest.approx([score for _, score in expected], abs=1e-6)
+    assert {hit.name: hit.score for hit in answer.hits} == pytest.approx(dict(expected), abs=1e-6)
+
+
+# --- the query ---
+
+
+def test_by_stored_image(store):
+    assert_ranked(search(store, Query(names=["train/red.png"])), ranked(RED))
+
+
+def test_by_picture_file(store, tmp_path):
+    (tmp_path / "q.bmp").write_bytes(picture((100, 150, 50), (40, 30), "BMP"))
+    assert_ranked(search(store, Query(images=[tmp_path / "q.bmp"])), ranked((100, 150, 50)))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16", "float16"])
+def test_by_vector_of_any_length_and_kind(store, tmp_path, kind):
+    np.save(tmp_path / "q.npy", np.array([3, 40, 5], kind))
+    assert_ranked(search(store, Query(vectors=[tmp_path / "q.npy"])), ranked((3, 40, 5)))
+
+
+def test_several_are_averaged_at_unit_length(store, tmp_path):
+    (tmp_path / "q.png").write_bytes(picture((0, 0, 10)))
+    np.save(tmp_path / "q.npy", np.array([[0, 900, 0], [0.5, 0.5, 0]]))
+    query = Query([tmp_path / "q.png"], ["orange", "olive"], [tmp_path / "q.npy"])
+    expected = ranked((0, 0, 1), ORANGE, OLIVE, (0, 1, 0), (1, 1, 0))
+    assert_ranked(search(store, query), expected)
+
+
+def test_opposed_parts_have_no_mean(store, tmp_path):
+    np.save(tmp_path / "q.npy", np.array([[0, 1, 0], [0, -1, 0]]))
+    with pytest.raises(BadInput, match="opposite"):
+        search(store, Query(vectors=[tmp_path / "q.npy"]))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ones(4), "3 dimensions"),
+        (np.ones((1, 1, 3)), "3 dimensions"),
+        (np.empty((0, 3)), "3 dimensions"),
+        (np.array([1, np.nan, 0]), "not finite"),
+        (np.array([1, np.inf, 0]), "not finite"),
+        (np.zeros(3), "zero"),
+        (np.array([[1, 0, 0], [0, 0, 0]]), "zero"),
+        (np.array(["a", "b", "c"]), "<U1"),
+        (np.ones(3, bool), "bool"),
+        (np.array([1, 2, None]), "not a .npy file"),
+    ],
+)
+def test_arrays_that_are_no_vector(store, tmp_path, array, message):
+    np.save(tmp_path / "q.npy", array)
+    with pytest.raises(BadInput, match=message) as caught:
+        search(store, Query(vectors=[tmp_path / "q.npy"]))
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"text", b"PK\x03\x04 not a zip", b"\x93NUMPY\x01\x00\x76\x00{'descr'", b"\x80\x04."]
+)
+def test_files_that_are_no_array(store, tmp_path, data):
+    (tmp_path / "q.npy").write_bytes(data)
+    with pytest.raises(BadInput, match=r"not a \.npy file"):
+        search(store, Query(vectors=[tmp_path / "q.npy"]))
+
+
+def test_an_archive_of_arrays_is_no_vector(store, tmp_path):
+    np.savez(tmp_path / "q.npz", np.ones(3))
+    with pytest.raises(BadInput, match="archive"):
+        search(store, Query(vectors=[tmp_path / "q.npz"]))
+
+
+def test_nothing_to_search_for(store):
+    with pytest.raises(BadInput, match="nothing to search for"):
+        search(store, Query())
+    with pytest.raises(NoSuchImage):
+        search(store, Query(names=["nosuch"]))
+    with pytest.raises(EmptySpace, match="nosuch"):
+        search(store, Query(names=["blue"]), space="nosuch")
+
+
+# --- what comes back ---
+
+
+def test_the_evidence_of_an_answer(store, colour_path):
+    answer = search(store, Query(names=["@5"]), k=2)
+    first, second = answer.hits
+    # An image that is two members goes by the name of the first.
+    assert (first.name, first.ordinal, first.label) == ("again/red.png", 0, "warm")
+    assert first.id == store.members.rows(["image"], "ordinal = 5")[0]["image"]
+    assert first.score == pytest.approx(1, abs=1e-6)
+    assert (second.name, second.ordinal, second.label) == ("train/orange.png", 4, "warm")
+    assert second.score == pytest.approx(2 / math.sqrt(5), abs=1e-6)
+    assert (answer.query, answer.space, answer.fingerprint) == ("@5", "colour", "c0104ec0104e")
+    assert (answer.rows, answer.complete, answer.index) == (5, True, {"kind": "exact", "recall": 1.0})
+    assert answer.store_version["members"] == store.members.version()
+    assert set(answer.store_version) == {"members", "space_colour_c0104ec0104e"}
+
+
+def test_k(store):
+    assert len(search(store, Query(names=["blue"]), k=1).hits) == 1
+    assert len(search(store, Query(names=["blue"]), k=100).hits) == 5
+    for k in (0, -1):
+        with pytest.raises(BadInput, match="at least one"):
+            search(store, Query(names=["blue"]), k=k)
+
+
+def test_a_threshold_is_inclusive(store):
+    # The cosine of red and olive is 120 / 200, and the stored vector is float32.
+    on = float(np.float32(0.6))
+    assert set(names(search(store, Query(names=["again/red.png"]), threshold=on))) == {
+        "again/red.png",
+        "train/orange.png",
+        "test/olive.png",
+    }
+    above = search(store, Query(names=["again/red.png"]), threshold=float(np.nextafter(on, 1)))
+    assert set(names(above)) == {"again/red.png", "train/orange.png"}
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), 2, -1.01, float("inf")])
+def test_a_threshold_is_a_cosine(store, threshold):
+    with pytest.raises(BadInput, match="threshold"):
+        search(store, Query(names=["blue"]), threshold=threshold)
+
+
+def test_k_cuts_a_threshold_and_says_so(store):
+    query = Query(names=["olive"])
+    assert not search(store, query, threshold=-1, k=4).complete
+    assert search(store, query, threshold=-1, k=5).complete
+    assert search(store, query, threshold=-1).complete
+    assert search(store, query, k=1).complete
+
+
+def test_exclude_self(store, tmp_path):
+    (tmp_path / "mine.png").write_bytes(FILES["train/red.png"])
+    (tmp_path / "other.png").write_bytes(picture((199, 0, 0)))
+    assert "again/red.png" not in names(search(store, Query(names=["train/red.png"]), exclude_self=True))
+    stored = Query(images=[tmp_path / "mine.png"], names=["blue"])
+    assert names(search(store, stored, exclude_self=True, k=1)) == ["train/orange.png"]
+    assert len(search(store, stored, exclude_self=True).hits) == 3
+    assert len(search(store, Query(images=[tmp_path / "other.png"]), exclude_self=True).hits) == 5
+    assert len(search(store, Query(images=[tmp_path / "mine.png"])).hits) == 5
+
+
+# --- where ---
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("label = 'warm'", {"again/red.png", "train/orange.png"}),
+        ("label IS NULL", {"test/olive.png"}),
+        ("width > 100", {"blue.png", "test/green.png"}),
+        ("width > 100 AND label = 'cold' AND height < 10", {"test/green.png"}),
+        ("format = 'BMP'", {"blue.png"}),
+        ("name LIKE 'test/%'", {"test/green.png", "test/olive.png"}),
+        ("split = 'train'", {"again/red.png", "train/orange.png"}),
+        ("split IS NULL", {"again/red.png", "blue.png"}),
+        ("ordinal BETWEEN 1 AND 3", {"blue.png", "test/green.png", "test/olive.png"}),
+        ("ordinal = 5", {"again/red.png"}),
+        ("source = 'pictures.tar'", set(COLOURS)),
+        ("bytes > 10000", {"blue.png"}),
+        ("width = (SELECT max(width) FROM images)", {"test/green.png"}),
+        ("false", set()),
+        ("true -- all", set(COLOURS)),
+    ],
+)
+def test_a_condition_is_applied_first(store, where, expected):
+    answer = search(store, Query(names=["train/red.png"]), where=where)
+    assert set(names(answer)) == expected
+    if expected:
+        farthest = search(store, Query(names=["train/red.png"]), where=where, k=len(expected))
+        assert set(names(farthest)) == expected
+
+
+def test_a_condition_with_exclude_self_and_threshold(store):
+    query = Query(names=["train/red.png"])
+    assert names(search(store, query, where="label = 'warm'", exclude_self=True)) == ["train/orange.png"]
+    assert names(search(store, query, where="label = 'cold'", threshold=0.5)) == []
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "EXISTS (SELECT * FROM read_csv('/etc/passwd'))",
+        "EXISTS (SELECT * FROM '/etc/passwd')",
+        "EXISTS (FROM glob('/etc/*'))",
+        "EXISTS (SELECT * FROM read_text('/etc/passwd'))",
+        "true); COPY images TO 'stolen.csv'; SELECT (true",
+        "true); ATTACH 'other.db'; SELECT (true",
+        "true; SELECT 1",
+        "true) OR (true",
+        "true LIMIT 1",
+        "true, false",
+        "nosuch = 1",
+        "label = ",
+        "'abc'",
+        "",
+        "*",
+        "count(*) > 1",
+        "EXISTS (SELECT * FROM store)",
+    ],
+)
+def test_what_is_no_condition_gets_one_line_with_the_columns(store, where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput) as caught:
+        search(store, Query(names=["blue"]), where=where)
+    assert "\n" not in str(caught.value)
+    assert caught.value.remedy.startswith("columns are id, name, ordinal, split, source, width")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- against NumPy, on photos ---
+
+
+def test_every_photo_finds_what_numpy_finds(sample, exported):
+    X, members = exported
+    for row in range(0, len(X), 17):
+        scores = X @ X[row]
+        order = np.argsort(-scores, kind="stable")[:10]
+        answer = search(sample, Query(names=[members[row]]))
+        assert names(answer) == [members[place] for place in order]
+        assert [hit.score for hit in answer.hits] == pytest.approx(scores[order].tolist(), abs=1e-7)
+        assert answer.hits[0].name == members[row]
+
+
+@pytest.mark.parametrize("place", [1, 7, 40, 339])
+def test_a_threshold_is_complete(sample, exported, place):
+    X, members = exported
+    ranking = search(sample, Query(names=[members[5]]), k=340).hits
+    answer = search(sample, Query(names=[members[5]]), threshold=ranking[place].score)
+    assert answer.hits == ranking[: place + 1]
+    expected = X @ X[5] >= ranking[place].score - 1e-7
+    assert set(names(answer)) == {members[row] for row in np.flatnonzero(expected)}
+
+
+def test_most_neighbours_of_a_photo_have_its_label(sample):
+    answer = search(sample, Query(names=["images/3.jpeg"]), k=11, exclude_self=True)
+    assert sum(hit.label == "sunflower" for hit in answer.hits) >= 9
+
+
+def test_a_stored_photo_given_as_a_file_is_found_first(sample, tmp_path, sample_tar):
+    import tarfile
+
+    with tarfile.open(sample_tar) as tar:
+        data = tar.extractfile("images/7.jpeg").read()
+    (tmp_path / "q.jpeg").write_bytes(data)
+    best = search(sample, Query(images=[tmp_path / "q.jpeg"]), k=1).hits[0]
+    assert best.name == "images/7.jpeg"
+    # The precision that this machine runs best may be another than the one that the store was made at.
+    assert best.score > 0.99
+
+
+# --- what changes ---
+
+
+def test_rows_appended_since_are_found_at_once_and_removed_ones_are_gone(tmp_path):
+    store = Store.open(colours(tmp_path / "c"))
+    assert len(search(store, Query(names=["blue"])).hits) == 5
+    more = write_tar(tmp_path / "more.tar", {"navy.png": picture((0, 10, 100))})
+    intake(store.path, Request([str(more)], encoders=[SPEC], workers=1))
+    answer = search(store, Query(names=["blue"]), k=2)
+    assert names(answer) == ["blue.png", "navy.png"]
+    assert answer.hits[1].score == pytest.approx(float(unit((0, 10, 100)) @ unit(BLUE)), abs=1e-6)
+    remove(store, ["navy"])
+    assert "navy.png" not in names(search(store, Query(names=["blue"])))
+    with pytest.raises(NoSuchImage, match="removed"):
+        search(store, Query(names=["navy"]))
+
+
+def test_nothing_of_a_removed_image_stays_on_the_disk(tmp_path, sample_store):
+    shutil.copytree(sample_store, tmp_path / "store")
+    store = Store.open(tmp_path / "store")
+    gone = search(store, Query(names=["images/3.jpeg"]), k=1).hits[0].id
+    space = store.space()
+    vector = store.vectors_table(space).read(["vector"], f"id = X'{gone.hex()}'")["vector"][0].values.to_numpy()
+    thumbnail = store.thumbnails.rows(["thumbnail"], f"id = X'{gone.hex()}'")[0]["thumbnail"]
+    secrets = (vector.tobytes()[:64], thumbnail[len(thumbnail) // 2 :][:64], thumbnail[-64:])
+    assert all(holding(tmp_path, secret) for secret in secrets)
+    remove(store, ["images/3.jpeg"])
+    # The cache is made again by a search.
+    assert gone not in {hit.id for hit in search(store, Query(names=["images/7.jpeg"]), k=400).hits}
+    for secret in secrets:
+        assert holding(tmp_path, secret) == []
+    for table in (store.images, store.thumbnails, store.vectors_table(space)):
+        assert (table.count(), table.count(f"id = X'{gone.hex()}'")) == (339, 0)
+    assert store.labels.count(f"id = X'{gone.hex()}'") == 0
+
+
+def holding(folder: Path, secret: bytes) -> list[Path]:
+    """Return the files under `folder` that hold some bytes."""
+    return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
+
+
+# --- the same from everywhere ---
+
+
+def test_python_and_the_command_line_say_the_same(colour_path, engine, tmp_path):
+    (tmp_path / "q.png").write_bytes(picture((100, 150, 50)))
+    np.save(tmp_path / "q.npy", np.array([1, 2, 3]))
+    answer = api.open(colour_path).search(
+        image=tmp_path / "q.png", id=["orange"], vector=str(tmp_path / "q.npy"), k=3, where="width < 350"
+    )
+    printed = json.loads(
+        engine(
+            "search", "--image", "q.png", "--id", "orange", "--vector", "q.npy", "-k", 3, "--where", "width < 350",
+            "--json", "--store", colour_path,
+        ).stdout
+    )  # fmt: skip
+    assert [(one["id"], one["name"], one["ordinal"], one["score"], one["label"]) for one in printed["hits"]] == [
+        (hit.id.hex(), hit.name, hit.ordinal, hit.score, hit.label) for hit in answer.hits
+    ]
+    assert (printed["space"], printed["fingerprint"]) == (answer.space, answer.fingerprint)
+    assert (printed["store_version"], printed["index"]) == (answer.store_version, answer.index)
+
+
+@pytest.mark.parametrize("asked", [["--id", "images/3.jpeg"], ["--id", "images/3.jpeg", "--threshold", "0.5"]])
+def test_a_search_by_name_loads_no_heavy_library(sample_store, tmp_path, asked):
+    code = """
+import sys
+from engine.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    heavy = {"torch", "lancedb", "openvino", "timm", "torchvision", "sklearn", "pandas"} & sys.modules.keys()
+    print(sorted(heavy), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "search", *asked, "--store", str(sample_store), "--json"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert json.loads(done.stdout)["hits"][0]["name"] == "images/3.jpeg"

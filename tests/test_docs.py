@@ -1,0 +1,97 @@
+"""The documentation runs: console sessions and Python blocks are executed, in order, in one folder a document."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+# `...` in an expected output stands for anything: times, runs, versions.
+CHECKER = doctest.OutputChecker()
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """Return (language, text) of every fenced block that is to be run."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [(language, text) for language, text in found if language in ("console", "python")]
+
+
+def commands(session: str) -> list[tuple[str, str]]:
+    """Return (command, expected output) for each line of a session that begins with `$ `."""
+    parts = re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]
+    return [(part.split("\n", 1)[0], part.split("\n", 1)[1]) for part in parts]
+
+
+def engine(arguments: list[str], cwd: Path) -> str:
+    """Return stdout and then stderr of `engine ARGUMENTS...`."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "engine", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def agree(expected: str, output: str) -> None:
+    # Columns are separated by tabs through a pipe and by spaces in a document.
+    assert CHECKER.check_output(expected, output, FLAGS), f"documented:\n{expected}\nprinted:\n{output}"
+
+
+def test_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "sample").symlink_to(ROOT / "engine" / "sample")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for language, text in blocks(ROOT / "README.md"):
+        if language == "python":
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(compile(text, "README.md", "exec"), names)
+            continue
+        for command, expected in commands(text):
+            words = shlex.split(command)
+            if words[0] == "engine":
+                agree(expected, engine(words[1:], tmp_path))
+            else:
+                assert words[0] in ("make", "tar", "mv", "rm"), command
+                if words[0] != "make":
+                    subprocess.run(words, cwd=tmp_path, check=True)
+
+
+def test_readme_has_an_example_of_every_command() -> None:
+    shown = {command.split()[1] for _, text in blocks(ROOT / "README.md") for command, _ in commands(text)}
+    assert set(COMMANDS) <= shown
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_documented(command: str, tmp_path: Path) -> None:
+    """Compare `--help` with docs/commands.md; `python -m tests.test_docs` writes it anew."""
+    arguments = [command, "--help"] if command else ["--help"]
+    assert help_text(arguments, tmp_path) in (ROOT / "docs" / "commands.md").read_text()
+
+
+def help_text(arguments: list[str], cwd: Path) -> str:
+    return f"```text\n$ engine {' '.join(arguments)}\n{engine(arguments, cwd)}```\n"
+
+
+if __name__ == "__main__":
+    texts = [help_text([*([command] if command else []), "--help"], Path.cwd()) for command in ("", *COMMANDS)]
+    heading = "# Commands\n\nWhat `--help` prints; a test compares it.\n\n"
+    (ROOT / "docs" / "commands.md").write_text(heading + "\n".join(texts))
