@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks.data import Datasets
 from engine import encoders
-from engine.commit import unit
 from engine.encoders.base import Vectors
 from engine.sources import open_source
+from engine.store.vectors import unit
 from engine.workers import DecodePool
 
 K = 10
@@ -61,9 +61,7 @@ def _pixels(source: Path, wanted: set[str]) -> tuple[list[str], NDArray[np.uint8
     with DecodePool([geometry], thumbnails=False) as pool:
         for chunk in pool.map(members):
             names += [
-                member.name
-                for member, one in zip(chunk.members, chunk.decoded, strict=True)
-                if one.rejected is None
+                member.name for member, one in zip(chunk.members, chunk.decoded, strict=True) if one.rejected is None
             ]
             parts.append(np.array(chunk.pixels[geometry]))
     return names, np.concatenate(parts)

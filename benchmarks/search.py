@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.data import Datasets
-from engine.commit import unit, vector_rows
 from engine.store import Space, Store
+from engine.store.vectors import unit, vector_rows
 
 ROWS, DIM, CLUSTERS = 100_000, 512, 1000
 RUNS = 9

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.commit import BLOCK_BYTES, BLOCK_ROWS, BLOCK_SECONDS, unit, vector_rows
+from engine.commit import BLOCK_BYTES, BLOCK_ROWS, BLOCK_SECONDS
 from engine.encoders.base import Encoder, Vectors
 from engine.errors import Interrupted, SourceCut, SourceError
 from engine.ingest import provenance, space_of
@@ -23,7 +23,7 @@ from engine.sources import open_source
 from engine.sources.base import Member
 from engine.store import Space, Store
 from engine.store.table import in_list
-from engine.store.vectors import id_array, sort_key
+from engine.store.vectors import id_array, sort_key, unit, vector_rows
 from engine.versions import versions
 from engine.workers import DecodePool
 

@@ -19,11 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.commit import unit, vector_rows
-from engine.encoders.base import Vectors
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.store import ID_BYTES, Space, Store, VectorCache
-from engine.store.vectors import sort_key
+from engine.store.vectors import sort_key, unit, vector_rows
 
 PAIRS = 10_000
 SEED = 0
@@ -169,8 +167,8 @@ def encode_fused(
     store: Store,
     paths: Sequence[str | PathLike[str]],
     space: Space,
-    encode: Callable[[Store, Sequence[str | PathLike[str]], Space], Vectors],
-) -> Vectors:
+    encode: Callable[[Store, Sequence[str | PathLike[str]], Space], NDArray[np.float32]],
+) -> NDArray[np.float32]:
     """Return the fused vectors (n, dim) of pictures on disk, each component made by `encode`."""
     parts = [root * unit(encode(store, paths, part), part.name) for part, root in components(store, space)]
     return np.concatenate(parts, axis=1).astype(np.float32)

@@ -87,7 +87,8 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
     # One for each source, for rows are counted over all that were named.
     digests = [plan(store, [one])[0].digest for one in sources]
     for one in chosen:
-        if store.vectors_table(store.spaces()[one.space]).count() < store.images.count():
+        space = store.spaces().get(one.space)
+        if space is None or space.fingerprint != one.fingerprint or fused.rows(store, space) < store.images.count():
             embed(store, one, digests=digests, workers=request.workers, progress=progress)
     run = report.run
     if run is None and request.describes:

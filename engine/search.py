@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import decode, encoders
-from engine.commit import unit
-from engine.encoders.base import Vectors, decoding_side, prepared
 from engine.errors import BadInput, EmptySpace
 from engine.fused import matrix_of
 from engine.select import labels_of, matching
 from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.names import resolve
 from engine.store.table import in_list
+from engine.store.vectors import unit
 from indexers.exact import ExactIndex
 
 
@@ -150,7 +148,7 @@ def _query_vector(
     store: Store, query: Query, named: dict[str, bytes], space: Space, vectors: VectorCache
 ) -> NDArray[np.float32]:
     """Return the query as one unit row (1, dim): the mean of its parts, each at unit length."""
-    parts: list[Vectors] = []
+    parts: list[NDArray[np.float32]] = []
     if query.images:
         parts.append(unit(encode_files(store, query.images, space), space.name))
     for name, image in named.items():
@@ -174,8 +172,12 @@ def _id_of(path: str | PathLike[str]) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
-def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Space) -> Vectors:
+def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Space) -> NDArray[np.float32]:
     """Return the vectors (n, dim) of pictures on disk, made by the encoder that made the space."""
+    # Only a new picture needs an encoder; a search by name starts without.
+    from engine import decode, encoders
+    from engine.encoders.base import decoding_side, prepared
+
     if space.encoder == "fused":
         from engine.fused import encode_fused
 
@@ -200,7 +202,7 @@ def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Spac
     return encoder.encode([prepared(encoder.geometry, picture) for picture in pictures])
 
 
-def read_vector(path: str | PathLike[str], space: Space) -> Vectors:
+def read_vector(path: str | PathLike[str], space: Space) -> NDArray[np.float32]:
     """Return the vectors of a .npy file, (dim,) or (n, dim), as float32 (n, dim)."""
     try:
         loaded = np.load(path, allow_pickle=False)

@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.commit import BLOCK_ROWS, unit, vector_rows
+from engine.commit import BLOCK_ROWS
 from engine.errors import BadInput
 from engine.sources.base import Source
 from engine.store import ID_BYTES, Space, Store
 from engine.store.table import in_list
+from engine.store.vectors import unit, vector_rows
 
 NEIGHBOURS = 10
 SAMPLE = 500

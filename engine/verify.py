@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from engine import decode, encoders
-from engine.commit import unit
 from engine.embed import pixels_of
 from engine.encoders.base import decoding_side, prepared
 from engine.errors import EmptySpace, EngineError, StoreDamaged
@@ -22,7 +21,7 @@ from engine.remove import unfinished
 from engine.select import connect
 from engine.store import Space, Store, durable
 from engine.store.table import first_line, literal
-from engine.store.vectors import drop, id_array, matrix, sort_key
+from engine.store.vectors import drop, id_array, matrix, sort_key, unit
 
 # A float32 unit vector of a few thousand dimensions is this close to length 1.
 LENGTH_TOLERANCE = 1e-4

@@ -6,52 +6,49 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
 
-import typer
+import click
 
 import engine
-from engine.cli import (
-    compact,
-    embed,
-    export,
-    info,
-    ingest,
-    members,
-    relocate,
-    remove,
-    runs,
-    search,
-    spaces,
-    verify,
-)
 from engine.cli.output import fail, give_up_stdout
 from engine.errors import DiskFull, EngineError, Interrupted
 
-app = typer.Typer(
-    name="engine",
-    help="An embedding-first store and similarity-search engine for piles of images.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-COMMANDS = (ingest, embed, spaces, search, info, verify, members, runs, remove, compact, export, relocate)
-for module in COMMANDS:
-    app.command(module.__name__.rpartition(".")[2])(module.command)
+COMMANDS = {
+    "ingest": "engine.cli.ingest:command",
+    "embed": "engine.cli.embed:command",
+    "spaces": "engine.cli.spaces:command",
+    "search": "engine.cli.search:command",
+    "info": "engine.cli.info:command",
+    "verify": "engine.cli.verify:command",
+    "members": "engine.cli.members:command",
+    "runs": "engine.cli.runs:command",
+    "remove": "engine.cli.remove:command",
+    "compact": "engine.cli.compact:command",
+    "export": "engine.cli.export:command",
+    "relocate": "engine.cli.relocate:command",
+}
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"engine {engine.__version__}")
-        raise typer.Exit
+class Commands(click.Group):
+    """Imports a command's module when it is asked for, so that each starts as fast as it can."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return the command called `name`, or None."""
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
 
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
+@click.command(cls=Commands)
+@click.version_option(engine.__version__, message="engine %(version)s")
+def app() -> None:
     """An embedding-first store and similarity-search engine for piles of images."""
 
 
@@ -67,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except EngineError as error:
         fail(error, json=json)
-    except typer.TyperException as error:
-        fail(EngineError(error.format_message(), "see: engine --help"), json=json, kind="Usage")
-    except (KeyboardInterrupt, typer.Abort):
+    except click.ClickException as error:
+        fail(EngineError(error.format_message().rstrip("."), "see: engine --help"), json=json, kind="Usage")
+    except (KeyboardInterrupt, click.Abort):
         fail(Interrupted("stopped", "give the same command again"), json=json)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
@@ -83,11 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     # Calling `app` would turn Ctrl-C and a broken pipe into exit codes of its own, without a word.
-    command = typer.main.get_command(app)
     try:
-        with command.make_context("engine", arguments) as context:
-            command.invoke(context)
-    except typer.Exit as done:
+        with app.make_context("engine", arguments) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as done:
         return done.exit_code
     return 0
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, human
+from pathlib import Path
+
+import click
+
+from engine.cli.output import emit, human, json_option, store_option
 
 
-def command(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+@click.command
+@store_option
+@json_option
+def command(*, store: Path, json: bool) -> None:
     """Merge small fragments, drop old versions and what killed writers left."""
     from engine.compact import compact, sizes
     from engine.store import Store

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, progress
+from engine.cli.output import FILE, emit, json_option, progress, store_option
 
 
+@click.command
+@click.option(
+    "--encoder", required=True, help="efficientnet_lite0, resnet50, clip, timm:NAME, package.module:Class, fused …"
+)
+@click.option("--weights", type=FILE, help="A local checkpoint.")
+@click.option("--space", help="Another name for the space.")
+@click.option("--fuse", multiple=True, help="For --encoder fused: SPACE or SPACE=WEIGHT, repeated.")
+@click.option("--stored", is_flag=True, help="Write the fused vectors instead of adding scores.")
+@click.option("--precision", default="auto", help="auto, fp32 or bf16.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--batch-size", type=int, help="Pictures in one forward pass.")
+@click.option("--workers", type=int, help="Decoding processes (default: one a core).")
+@store_option
+@json_option
 def command(
-    encoder: Annotated[str, typer.Option(help="efficientnet_lite0, resnet50, clip, timm:NAME, package.module:Class …")],
-    weights: Annotated[Path | None, typer.Option(help="A local checkpoint.")] = None,
-    space: Annotated[str | None, typer.Option(help="Another name for the space.")] = None,
-    fuse: Annotated[
-        list[str] | None, typer.Option("--fuse", help="For --encoder fused: SPACE or SPACE=WEIGHT, repeated.")
-    ] = None,
-    stored: Annotated[bool, typer.Option("--stored", help="Write the fused vectors instead of adding scores.")] = False,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in one forward pass.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Decoding processes (default: one a core).")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
+    *,
+    encoder: str,
+    weights: Path | None,
+    space: str | None,
+    fuse: tuple[str, ...],
+    stored: bool,
+    precision: str,
+    device: str,
+    batch_size: int | None,
+    workers: int | None,
+    store: Path,
+    json: bool,
 ) -> None:
-    """Fill a space for images that are stored already; what has a vector is not encoded again."""
+    """Fill a space for images that are stored already.
+
+    What has a vector is not encoded again.
+    """
     from engine.errors import BadInput
     from engine.intake import fill, fuse_spaces
 
@@ -33,7 +48,7 @@ def command(
         raise BadInput(f"--fuse and --stored do not go with --encoder {encoder}", "make it --encoder fused")
     with progress() as drawn:
         if encoder == "fused":
-            found = fuse_spaces(store, fuse or [], space=space or "fused", stored=stored)
+            found = fuse_spaces(store, fuse, space=space or "fused", stored=stored)
         else:
             found = fill(
                 store, encoder, weights=weights, space=space, precision=precision, device=device,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit
+from engine.cli.output import FILE, emit, json_option, space_option, store_option
 
 
-def command(
-    output: Annotated[Path, typer.Option(help="The file to write.")],
-    space: Annotated[str | None, typer.Option(help="The space (default: see engine spaces).")] = None,
-    form: Annotated[
-        str, typer.Option("--format", help="npy (with a CSV of ids and names beside it) or parquet.")
-    ] = "npy",
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
+@click.command
+@click.option("--output", type=FILE, required=True, help="The file to write.")
+@click.option("--format", "form", default="npy", help="npy (with a CSV of ids and names beside it) or parquet.")
+@space_option
+@store_option
+@json_option
+def command(*, output: Path, form: str, space: str | None, store: Path, json: bool) -> None:
     """Write the vectors of a space with ids and names."""
     from engine.export import export
     from engine.store import Store

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, human, table
+from pathlib import Path
+
+import click
+
+from engine.cli.output import emit, human, json_option, store_option, table
 
 
-def command(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+@click.command
+@store_option
+@json_option
+def command(*, store: Path, json: bool) -> None:
     """Show what the store holds and what it takes on the disk."""
     from engine.info import info
     from engine.store import Store

@@ -3,50 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, human, progress, say, table
+from engine.cli.output import FILE, emit, human, json_option, progress, say, store_option, table
 
 
+@click.command
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--encoder", multiple=True, help="Repeatable; none: no vectors. Default: what this machine can run.")
+@click.option("--weights", type=FILE, help="A local checkpoint for the one --encoder.")
+@click.option("--space", help="Another name for the space of the one --encoder.")
+@click.option("--precision", default="auto", help="auto, fp32 or bf16.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--batch-size", type=int, help="Pictures in one forward pass.")
+@click.option("--workers", type=int, help="Decoding processes (default: one a core).")
+@click.option("--labels", type=FILE, help="CSV image,label[,split], or IDX labels.")
+@click.option("--labels-role", default="given", help="given: count as labels; truth: only for evaluation.")
+@click.option("--labels-from-folders", is_flag=True, help="cat/1.jpg is a cat.")
+@click.option("--split-from-folders", is_flag=True, help="train/… is for training.")
+@click.option("--vectors", multiple=True, help="NAME=FILE: bring your own vectors.")
+@click.option("--vectors-order", default="member", help="Rows of a .npy: member, number, or a file of names.")
+@click.option("--max-pixels", type=int, help="Reject larger pictures.")
+@click.option("--retry-rejected", is_flag=True, help="Try what was rejected again.")
+@click.option("--restore", is_flag=True, help="Bring back what was removed.")
+@click.option("--dry-run", is_flag=True, help="Count and estimate; write nothing.")
+@store_option
+@json_option
 def command(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="tar, zip, folder, IDX file or pictures.")],
-    encoder: Annotated[
-        list[str] | None, typer.Option("--encoder", help="Repeatable; none: no vectors. Default: what runs here.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="A local checkpoint for the one --encoder.")] = None,
-    space: Annotated[str | None, typer.Option(help="Another name for the space of the one --encoder.")] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in one forward pass.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Decoding processes (default: one a core).")] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV image,label[,split], or IDX labels.")] = None,
-    labels_role: Annotated[str, typer.Option(help="given: count as labels; truth: only for evaluation.")] = "given",
-    labels_from_folders: Annotated[bool, typer.Option("--labels-from-folders", help="cat/1.jpg is a cat.")] = False,
-    split_from_folders: Annotated[bool, typer.Option("--split-from-folders", help="train/… is for training.")] = False,
-    vectors: Annotated[list[str] | None, typer.Option("--vectors", help="NAME=FILE: bring your own vectors.")] = None,
-    vectors_order: Annotated[
-        str, typer.Option(help="Rows of a .npy: member, number, or a file that lists the names.")
-    ] = "member",
-    max_pixels: Annotated[int | None, typer.Option(help="Reject larger pictures.")] = None,
-    retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Try what was rejected again.")] = False,
-    restore: Annotated[bool, typer.Option("--restore", help="Bring back what was removed.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and estimate; write nothing.")] = False,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
+    *,
+    sources: tuple[str, ...],
+    encoder: tuple[str, ...],
+    weights: Path | None,
+    space: str | None,
+    precision: str,
+    device: str,
+    batch_size: int | None,
+    workers: int | None,
+    labels: Path | None,
+    labels_role: str,
+    labels_from_folders: bool,
+    split_from_folders: bool,
+    vectors: tuple[str, ...],
+    vectors_order: str,
+    max_pixels: int | None,
+    retry_rejected: bool,
+    restore: bool,
+    dry_run: bool,
+    store: Path,
+    json: bool,
 ) -> None:
-    """Store every image of the sources with its vectors; what is there already costs nothing."""
+    """Store every image of the sources with its vectors.
+
+    What is there already costs nothing; what was killed goes on where it was.
+    """
     from engine.intake import Request, estimate, intake
 
-    request = Request(
-        sources, encoders=encoder, weights=weights, space=space, precision=precision, device=device,
+    asked = Request(
+        sources, encoders=encoder or None, weights=weights, space=space, precision=precision, device=device,
         batch_size=batch_size, workers=workers, labels=labels, labels_role=labels_role,
-        labels_from_folders=labels_from_folders, split_from_folders=split_from_folders, vectors=vectors or [],
+        labels_from_folders=labels_from_folders, split_from_folders=split_from_folders, vectors=vectors,
         vectors_order=vectors_order, max_pixels=max_pixels, retry_rejected=retry_rejected, restore=restore,
     )  # fmt: skip
     with progress() as drawn:
-        found = estimate(store, request, progress=drawn) if dry_run else intake(store, request, progress=drawn)
+        found = estimate(store, asked, progress=drawn) if dry_run else intake(store, asked, progress=drawn)
     if json:
         emit(found)
     elif dry_run:
@@ -54,7 +75,7 @@ def command(
         print(f"{found['members']} members to ingest ({found['known']} known already), {left}, {human(found['bytes'])}")
     else:
         _show(found)
-    raise typer.Exit(1 if found["cut"] else 0)
+    raise click.exceptions.Exit(1 if found["cut"] else 0)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, table
+from engine.cli.output import emit_lines, json_option, store_option, table
 
 
-def command(
-    rejected: Annotated[bool, typer.Option("--rejected", help="Only what was rejected, with the reason.")] = False,
-    removed: Annotated[bool, typer.Option("--removed", help="Only what was removed.")] = False,
-    limit: Annotated[int | None, typer.Option(min=0, help="At most this many.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
+@click.command
+@click.option("--rejected", is_flag=True, help="Only what was rejected, with the reason.")
+@click.option("--removed", is_flag=True, help="Only what was removed.")
+@click.option("--limit", type=click.IntRange(min=0), help="At most this many.")
+@store_option
+@json_option
+def command(*, rejected: bool, removed: bool, limit: int | None, store: Path, json: bool) -> None:
     """List the ledger: every member of every source, and what became of it."""
     from itertools import islice
 
@@ -24,8 +24,7 @@ def command(
 
     found = islice(members(Store.open(store), rejected=rejected, removed=removed), limit)
     if json:
-        for one in found:
-            emit(one)
+        emit_lines(found)
         return
     table(
         ("source", "ordinal", "name", "id", "state"),

@@ -8,20 +8,22 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
+import click
 
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
     from engine.progress import Progress
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="ENGINE_STORE", help="The store's directory.", show_default=True)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DEFAULT_STORE = Path("engine-store")
+FILE = click.Path(path_type=Path)
+
+store_option = click.option(
+    "--store", type=FILE, default="engine-store", envvar="ENGINE_STORE", show_default=True, help="The store's folder."
+)
+json_option = click.option("--json", is_flag=True, help="Print JSON instead of a table.")
+space_option = click.option("--space", help="The space (default: see engine spaces).")
 
 
 def emit(document: Any) -> None:

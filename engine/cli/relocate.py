@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit
+from engine.cli.output import FILE, emit, json_option, store_option
 
 
-def command(
-    old: Annotated[Path, typer.Argument(help="Where a source, or a folder of sources, was.")],
-    new: Annotated[Path, typer.Argument(help="Where it is now.")],
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Tell the store that sources have moved; a sample of their bytes is compared first."""
+@click.command
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
+@store_option
+@json_option
+def command(*, old: Path, new: Path, store: Path, json: bool) -> None:
+    """Tell the store that sources have moved.
+
+    A sample of their bytes is compared first.
+    """
     from engine.relocate import relocate
     from engine.store import Store
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit
+from engine.cli.output import emit, json_option, store_option
 
 
-def command(
-    names: Annotated[list[str] | None, typer.Argument(help="Images: name, stem, @N, SOURCE@N or id:HEX.")] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition: every image that meets it.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Remove images from every table and cache; the ledger keeps their members as removed."""
+@click.command
+@click.argument("names", nargs=-1, metavar="[IMAGE]...")
+@click.option("--where", help="SQL condition: every image that meets it.")
+@store_option
+@json_option
+def command(*, names: tuple[str, ...], where: str | None, store: Path, json: bool) -> None:
+    """Remove images from every table and cache.
+
+    The ledger keeps their members as removed.
+    """
     from engine.remove import remove
     from engine.store import Store
 

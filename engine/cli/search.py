@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, say, table
+from engine.cli.output import FILE, emit, json_option, say, space_option, store_option, table
 
 if TYPE_CHECKING:
     from engine.search import Answer
 
 
+@click.command
+@click.option("--image", type=FILE, multiple=True, help="A picture file; repeated: their mean.")
+@click.option("--id", multiple=True, help="A stored image: name, stem, @N or id:HEX.")
+@click.option("--vector", type=FILE, multiple=True, help="A .npy file with a vector.")
+@click.option("-k", type=int, help="How many hits (10 if there is no threshold).")
+@click.option("--threshold", type=float, help="All images with a score of at least this; complete.")
+@click.option("--where", help="SQL condition, applied first: \"label = 'bag' AND width > 300\".")
+@click.option("--exclude-self", is_flag=True, help="Leave out the query's own images.")
+@click.option("--grid", type=FILE, help="Draw query and hits into this PNG file.")
+@space_option
+@store_option
+@json_option
 def command(
-    image: Annotated[list[Path] | None, typer.Option("--image", help="A picture file; repeated: their mean.")] = None,
-    id: Annotated[list[str] | None, typer.Option("--id", help="A stored image: name, stem, @N or id:HEX.")] = None,
-    vector: Annotated[list[Path] | None, typer.Option("--vector", help="A .npy file with a vector.")] = None,
-    k: Annotated[int | None, typer.Option("-k", help="How many hits (10 if there is no threshold).")] = None,
-    threshold: Annotated[float | None, typer.Option(help="All images with a score of at least this; complete.")] = None,
-    space: Annotated[str | None, typer.Option(help="The space to search (default: see engine spaces).")] = None,
-    where: Annotated[
-        str | None, typer.Option(help="SQL condition, applied first: \"label = 'bag' AND width > 300\".")
-    ] = None,
-    exclude_self: Annotated[bool, typer.Option("--exclude-self", help="Leave out the query's own images.")] = False,
-    grid: Annotated[Path | None, typer.Option(help="Draw query and hits into this PNG file.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
+    *,
+    image: tuple[Path, ...],
+    id: tuple[str, ...],
+    vector: tuple[Path, ...],
+    k: int | None,
+    threshold: float | None,
+    where: str | None,
+    exclude_self: bool,
+    grid: Path | None,
+    space: str | None,
+    store: Path,
+    json: bool,
 ) -> None:
     """Find the images closest to a picture, a stored image or a vector."""
     from engine.search import Query, search
     from engine.store import Store
 
     opened = Store.open(store)
-    query = Query(image or [], id or [], vector or [])
+    query = Query(image, id, vector)
     answer = search(opened, query, space=space, k=k, threshold=threshold, where=where, exclude_self=exclude_self)
     if grid is not None:
         from engine.draw import draw_answer

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit_lines, table
+from pathlib import Path
+
+import click
+
+from engine.cli.output import emit_lines, json_option, store_option, table
 
 
-def command(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+@click.command
+@store_option
+@json_option
+def command(*, store: Path, json: bool) -> None:
     """List the spaces with encoder, fingerprint and coverage."""
     from engine.info import spaces
     from engine.store import Store

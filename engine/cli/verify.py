@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from engine.cli.output import DEFAULT_STORE, JsonOption, StoreOption, emit, progress, say
+from engine.cli.output import emit, json_option, progress, say, space_option, store_option
 
 
+@click.command
+@click.option("--bytes", "read_bytes", is_flag=True, help="Read every source again and compare each member's digest.")
+@click.option("--repair", is_flag=True, help="Bring back the last good version after a power loss.")
+@click.option("--drift", type=int, help="Encode this many stored images again and compare.")
+@click.option("--precision", default="auto", help="The precision for --drift: auto, fp32 or bf16.")
+@space_option
+@store_option
+@json_option
 def command(
-    read_bytes: Annotated[
-        bool, typer.Option("--bytes", help="Read every source again and compare each member's digest.")
-    ] = False,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Bring back the last good version after a power loss.")
-    ] = False,
-    drift: Annotated[int | None, typer.Option(help="Encode this many stored images again and compare.")] = None,
-    space: Annotated[str | None, typer.Option(help="The space for --drift.")] = None,
-    precision: Annotated[str, typer.Option(help="The precision for --drift: auto, fp32 or bf16.")] = "auto",
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
+    *, read_bytes: bool, repair: bool, drift: int | None, precision: str, space: str | None, store: Path, json: bool
 ) -> None:
-    """Prove that nothing is lost and nothing is twice; exit 1 and a list if it is not so."""
+    """Prove that nothing is lost and nothing is twice.
+
+    Exits with 1 and a list if it is not so.
+    """
     from engine.errors import BadInput
     from engine.store import Store
     from engine.verify import drift as measure
@@ -64,4 +65,4 @@ def command(
         for line in verdict.problems:
             print(f"PROBLEM: {line}")
         print("ok" if verdict.ok else f"not ok: {len(verdict.problems)} problems")
-    raise typer.Exit(0 if verdict.ok else 1)
+    raise click.exceptions.Exit(0 if verdict.ok else 1)

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import BadInput
 from engine.store.durable import disk_full, fsync, is_full, require_space
 from engine.store.schemas import ID_BYTES
 from engine.store.table import BATCH_ROWS, Table
@@ -52,6 +53,29 @@ def id_array(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint8]:
 def matrix(column: pa.Array, dim: int) -> NDArray[np.float32]:
     """Return a batch's vectors as float32 (n, dim)."""
     return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+
+
+def unit(vectors: NDArray[np.float32], space: str) -> NDArray[np.float32]:
+    """Return the rows at unit length; raise `BadInput` if one has no direction.
+
+    Every vector of a store passes here, and every query.
+    """
+    rows = np.asarray(vectors, np.float32)
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
+    if len(bad):
+        raise BadInput(
+            f"space {space!r}: {len(bad)} of {len(rows)} vectors are zero or not finite (first: row {bad[0]})"
+        )
+    return (rows / norms).astype(np.float32)
+
+
+def vector_rows(ids: Sequence[bytes], vectors: NDArray[np.float32]) -> pa.Table:
+    """Return ids and vectors (n, dim) as rows of a space table."""
+    import pyarrow as pa
+
+    column = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).ravel()), vectors.shape[1])
+    return pa.table({"id": pa.array(ids, pa.binary()), "vector": column})
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,9 @@ np.save("y.npy", vectors)
 """
     root = str(Path(__file__).parents[2])
     env = os.environ | {"HOME": str(tmp_path / "home"), "PYTHONPATH": root}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert cosines(np.load(tmp_path / "y.npy"), encoder.encode(X)).min() >= 0.99999
     # OpenVINO's telemetry would write into the home folder.

@@ -15,7 +15,7 @@ import engine as api
 from engine.compact import compact
 from engine.embed import embed
 from engine.encoders import load
-from engine.errors import BadInput, EmptySpace, NoStore, SourceError
+from engine.errors import BadInput, EmptySpace, FingerprintMismatch, NoStore, SourceError
 from engine.export import export
 from engine.info import info, runs, spaces
 from engine.intake import Request, estimate, fill, intake
@@ -244,6 +244,14 @@ def test_embed_resumes(store):
     assert [row["id"] for row in table.rows()] == [first]
     assert embed(store, load(SPEC), workers=1).rows == 2
     assert {row["id"]: row["vector"] for row in table.rows()} == before
+
+
+def test_ingesting_what_is_there_with_another_encoder_fills_its_space(tmp_path, tar):
+    ingest(tmp_path / "store", tar, encoders=("none",))
+    found = ingest(tmp_path / "store", tar)
+    assert (found["members"], found["spaces"]["colour"]["rows"]) == (0, 3)
+    with pytest.raises(FingerprintMismatch, match=r"c0104ec0104e.*b416b416b416"):
+        ingest(tmp_path / "store", tar, encoders=(BRIGHTNESS,), space="colour")
 
 
 def test_embed_does_not_bring_back_what_was_removed(store):
