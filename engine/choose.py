@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine import encoders
 from engine.encoders.base import Encoder
 from engine.errors import EncoderUnavailable
+from engine.store import Space
 
 # For each kind of space the encoders that can fill it, best first: the first one available runs.
 DEFAULTS = (("resnet50", "efficientnet_lite0"), ("clip",))
@@ -23,22 +25,36 @@ class Skipped:
 
 
 def choose(
+    known: Mapping[str, Space],
     *,
     cache: Path,
     precision: str = "auto",
     device: str = "auto",
     batch_size: int | None = None,
 ) -> tuple[list[Encoder], list[Skipped]]:
-    """Return the encoders that run by default on this machine, and those that cannot."""
+    """Return the encoders that run by default on this machine, and those that cannot.
+
+    `known` are the spaces that the store has: a family that has one keeps to it, whatever else has become available,
+    so that a collection is not split over two spaces.
+    """
     chosen: list[Encoder] = []
     skipped: list[Skipped] = []
     for family in DEFAULTS:
-        for spec in family:
-            state = encoders.available(spec)
+        kept = [one for one in known.values() if one.encoder in family]
+        for spec in [one.encoder for one in kept] or family:
+            weights = next((one.recipe["weights"] for one in kept if one.encoder == spec), None)
+            state = encoders.available(spec, weights=weights)
             if not state.ok:
                 skipped.append(Skipped(spec, state.reason, state.remedy or f"engine embed --encoder {spec}"))
                 continue
-            encoder = encoders.load(spec, cache=cache, precision=precision, device=device, batch_size=batch_size)
+            encoder = encoders.load(
+                spec,
+                weights=weights,
+                cache=cache,
+                precision=precision,
+                device=device,
+                batch_size=batch_size,
+            )
             try:
                 # A hub that answered may still not give the weights.
                 _ = encoder.fingerprint

@@ -128,13 +128,13 @@ def _image_rows(block: Block) -> pa.Table:
     )
 
 
-def ledger_row(source: bytes, member: Member, decoded: Decoded, *, split: str | None, run: str) -> dict[str, Any]:
+def ledger_row(source: bytes, member: Member, decoded: Decoded, *, run: str) -> dict[str, Any]:
     """Return the one row that says what became of a member."""
     return {
         "source": source,
         "ordinal": member.ordinal,
         "name": member.name,
-        "split": split,
+        "split": None,
         "offset": member.offset,
         "size": member.size,
         "image": decoded.id if decoded.rejected is None else None,

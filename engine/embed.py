@@ -25,7 +25,7 @@ from engine.store import Space, Store
 from engine.store.table import in_list
 from engine.store.vectors import id_array, sort_key, unit, vector_rows
 from engine.versions import versions
-from engine.workers import DecodePool
+from engine.workers import Chunk, DecodePool
 
 
 @dataclass(frozen=True)
@@ -107,54 +107,72 @@ def embed(
     if total == 0 and space.name in store.spaces():
         store.declare(space, "")
         return Filled(None, space.name)
-    run = store.begin("embed", {"spaces": [space.name], "versions": versions()})
-    store.declare(space, run)
-    started = time.monotonic()
-    table = store.vectors_table(space)
-    table.create()
-    written = changed = 0
-    progress.begin(f"embed {space.name}", total)
-    ids: list[bytes] = []
-    parts: list[Vectors] = []
-    since = started
-
-    def commit() -> int:
-        nonlocal ids, parts, since
-        rows = table.merge(_rows(ids, parts, space)) if ids else 0
-        ids, parts, since = [], [], time.monotonic()
-        return rows
-
-    with store.lock(), deferred() as interrupted:
-        # Read under the lock: a removal may have gone before.
-        stored = sort_key(id_array(store.images.read(["id"])["id"]))
+    progress.note(encoder.note)
+    with (
+        store.lock(),
+        deferred() as interrupted,
+        store.run("embed", {"spaces": [space.name], "versions": versions()}) as run,
+    ):
+        store.declare(space, run.name)
+        writer = VectorWriter(store, space)
+        progress.begin(f"embed {space.name}", total)
+        started = time.monotonic()
         try:
             with (
                 DecodePool([encoder.geometry], workers=workers, thumbnails=False, max_pixels=2**62) as pool,
                 closing(pool.map(pixels_of(store, places))) as chunks,
             ):
                 for chunk in chunks:
-                    good = [one.id for one in chunk.decoded if one.rejected is None]
-                    known = np.isin(np.array(good, "S32"), stored) if good else np.zeros(0, bool)
-                    changed += len(chunk.members) - int(known.sum())
-                    if known.any():
-                        parts.append(encoder.encode(chunk.pixels[encoder.geometry])[known])
-                        ids += [one for one, kept in zip(good, known, strict=True) if kept]
+                    writer.add(chunk, encoder)
                     progress.advance(len(chunk.members))
-                    full = len(ids) >= BLOCK_ROWS or len(ids) * space.dim * 4 >= BLOCK_BYTES
-                    if full or time.monotonic() - since > BLOCK_SECONDS:
-                        written += commit()
                     if interrupted():
-                        written += commit()
+                        writer.commit()
                         raise Interrupted(
-                            f"stopped after {written} of {total} images, all of them stored",
+                            f"stopped after {writer.written} of {total} images, all of them stored",
                             "give the same command again to go on",
                         )
-            written += commit()
+            writer.commit()
         finally:
             seconds = time.monotonic() - started
-            details = {"space": space.name, "rows": written, "changed": changed, "seconds": round(seconds, 3)}
-            store.end(run, "embed", {**details, "provenance": provenance([encoder])})
-    return Filled(run, space.name, written, changed, seconds)
+            counted = {"rows": writer.written, "changed": writer.changed, "seconds": round(seconds, 3)}
+            run.result.update(counted, space=space.name, provenance=provenance([encoder]))
+    return Filled(run.name, space.name, writer.written, writer.changed, seconds)
+
+
+class VectorWriter:
+    """Collects the vectors of stored images and writes them in blocks. `changed` counts what is not stored any more."""
+
+    def __init__(self, store: Store, space: Space) -> None:
+        self.space = space
+        self.table = store.vectors_table(space)
+        self.table.create()
+        # Read under the lock: a removal may have gone before.
+        self.stored = sort_key(id_array(store.images.read(["id"])["id"]))
+        self.written = self.changed = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self.ids: list[bytes] = []
+        self.parts: list[Vectors] = []
+        self.since = time.monotonic()
+
+    def add(self, chunk: Chunk, encoder: Encoder) -> None:
+        """Encode those pictures of a chunk that are still what is stored; commit when it is worth it."""
+        good = [one.id for one in chunk.decoded if one.rejected is None]
+        known = np.isin(np.array(good, "S32"), self.stored) if good else np.zeros(0, bool)
+        self.changed += len(chunk.members) - int(known.sum())
+        if known.any():
+            self.parts.append(encoder.encode(chunk.pixels[encoder.geometry])[known])
+            self.ids += [one for one, kept in zip(good, known, strict=True) if kept]
+        full = len(self.ids) >= BLOCK_ROWS or len(self.ids) * self.space.dim * 4 >= BLOCK_BYTES
+        if full or time.monotonic() - self.since > BLOCK_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what has been collected."""
+        if self.ids:
+            self.written += self.table.merge(_rows(self.ids, self.parts, self.space))
+        self._clear()
 
 
 def _rows(ids: list[bytes], parts: list[Vectors], space: Space) -> pa.Table:

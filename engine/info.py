@@ -68,9 +68,15 @@ def runs(store: Store) -> list[dict[str, Any]]:
             "command": row["command"],
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row["time"])),
             "seconds": round(ends[row["run"]]["time"] - row["time"], 3) if row["run"] in ends else None,
-            "state": "done" if row["run"] in ends else "unfinished",
+            "state": _state(ends.get(row["run"])),
             "details": json.loads(row["details"]),
             "result": json.loads(ends[row["run"]]["details"]) if row["run"] in ends else None,
         }
         for row in sorted((row for row in rows if row["event"] == "start"), key=lambda row: row["time"])
     ]
+
+
+def _state(end: dict[str, Any] | None) -> str:
+    if end is None:
+        return "unfinished"
+    return "failed" if "error" in json.loads(end["details"]) else "done"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -125,7 +125,6 @@ def ingest(
     *,
     retry_rejected: bool = False,
     restore: bool = False,
-    split: Callable[[str], str | None] = lambda name: None,
     max_pixels: int = decode.DEFAULT_MAX_PIXELS,
     workers: int | None = None,
     details: dict[str, Any] | None = None,
@@ -133,8 +132,8 @@ def ingest(
 ) -> Report:
     """Store every member of `sources` that the ledger does not have, with its vectors from every encoder.
 
-    `retry_rejected` and `restore` take in again what was rejected or removed. `split` maps a member's name to its
-    split. `details` are the parameters to record with the run.
+    `retry_rejected` and `restore` take in again what was rejected or removed. `details` are the parameters to record
+    with the run.
     Raises `Interrupted` after Ctrl-C, `DiskFull`, `FingerprintMismatch`; what was committed before stays.
     """
     progress = progress or Silent()
@@ -144,18 +143,19 @@ def ingest(
     if not todo:
         return Report(None, cut=[one.cut for one in plans if one.cut])
     update = " OR ".join(f"target.{name} IS NOT NULL" for name in conditions) or None
-    run = store.begin("ingest", {**(details or {}), "spaces": [one.space for one in encoders], "versions": versions()})
-    spaces = {one.space: store.declare(space_of(one), run) for one in encoders}
-    with store.lock(), deferred() as interrupted:
-        store.sources.merge(pa.Table.from_pylist([source_row(one, run) for one in todo], store.sources.schema))
-        writer = Writer(store, Committer(store, spaces, update=update), todo, run=run, split=split)
+    for one in encoders:
+        progress.note(one.note)
+    details = {**(details or {}), "spaces": [one.space for one in encoders], "versions": versions()}
+    with store.lock(), deferred() as interrupted, store.run("ingest", details) as run:
+        spaces = {one.space: store.declare(space_of(one), run.name) for one in encoders}
+        store.sources.merge(pa.Table.from_pylist([source_row(one, run.name) for one in todo], store.sources.schema))
+        writer = Writer(store, Committer(store, spaces, update=update), todo, run=run.name)
         started = time.monotonic()
         totals = [one.total for one in todo]
         progress.begin("ingest", None if None in totals else sum(t for t in totals if t is not None))
         try:
-            geometries = [one.geometry for one in encoders]
             with (
-                DecodePool(geometries, workers=workers, max_pixels=max_pixels) as pool,
+                DecodePool([one.geometry for one in encoders], workers=workers, max_pixels=max_pixels) as pool,
                 closing(pool.map(members_of(todo))) as chunks,
             ):
                 for chunk in chunks:
@@ -170,8 +170,8 @@ def ingest(
             writer.finish()
         finally:
             writer.committer.close()
-            report = writer.report(run, time.monotonic() - started, plans)
-            store.end(run, "ingest", {**counts(report), "provenance": provenance(encoders)})
+            report = writer.report(run.name, time.monotonic() - started, plans)
+            run.result.update(counts(report), provenance=provenance(encoders))
     return report
 
 
@@ -222,15 +222,12 @@ def source_row(one: Plan, run: str) -> dict[str, Any]:
 class Writer:
     """Collects chunks into blocks, hands them to the committer and keeps the counts of the run."""
 
-    def __init__(
-        self, store: Store, committer: Committer, plans: Sequence[Plan], *, run: str, split: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, store: Store, committer: Committer, plans: Sequence[Plan], *, run: str) -> None:
         self.store = store
         self.committer = committer
         self.plans = list(plans)
         self.ledger = partial(ledger_row, run=run)
         self.run = run
-        self.split = split
         self.block = Block()
         self.members = 0
         self.rejected = 0
@@ -238,7 +235,7 @@ class Writer:
 
     def add(self, chunk: Chunk, encoded: dict[str, Vectors]) -> None:
         rows = [
-            self.ledger(one.digest, member, decoded, split=self.split(member.name))
+            self.ledger(one.digest, member, decoded)
             for one, member, decoded in zip(chunk.tags, chunk.members, chunk.decoded, strict=True)
         ]
         for one in chunk.tags:

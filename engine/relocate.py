@@ -32,9 +32,9 @@ def relocate(store: Store, old: Path, new: Path) -> list[Path]:
         known = ", ".join(sorted(row["path"] for row in store.sources.rows())[:3])
         raise BadInput(f"no source of this store is at {before}", f"its sources are: {known}" if known else None)
     moved = [_moved(store, row, after / Path(row["path"]).relative_to(before)) for row in rows]
-    run = store.begin("relocate", {"old": str(before), "new": str(after)})
-    store.sources.merge(pa.Table.from_pylist(moved, store.sources.schema), update="true")
-    store.end(run, "relocate", {"sources": len(moved)})
+    with store.lock(), store.run("relocate", {"old": str(before), "new": str(after)}) as run:
+        store.sources.merge(pa.Table.from_pylist(moved, store.sources.schema), update="true")
+        run.result["sources"] = len(moved)
     return [Path(row["path"]) for row in moved]
 
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from engine.errors import BadInput, EmptySpace, FingerprintMismatch, NoStore, StoreBusy
+from engine.errors import BadInput, DiskFull, EmptySpace, FingerprintMismatch, NoStore, StoreBusy
 from engine.store import durable
 from engine.store.schemas import TABLES, space_schema
 from engine.store.table import Table, literal
@@ -46,6 +46,14 @@ class Space:
     def virtual(self) -> bool:
         """Say whether the space has no table of its own: its scores are sums over its components."""
         return bool(self.recipe.get("virtual"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that is writing; what it puts into `result` is recorded at its end."""
+
+    name: str
+    result: dict[str, Any]
 
 
 class Store:
@@ -177,6 +185,20 @@ class Store:
         run = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         self._event(run, "start", command, details)
         return run
+
+    @contextmanager
+    def run(self, command: str, details: dict[str, Any]) -> Iterator[Run]:
+        """Record a command that writes, with what it found out; also when it fails."""
+        current = Run(self.begin(command, details), {})
+        try:
+            yield current
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            # Where there is no room left the run stays without an end, which says enough.
+            with suppress(DiskFull):
+                self.end(current.name, command, {**current.result, "error": reason})
+            raise
+        self.end(current.name, command, current.result)
 
     def end(self, run: str, command: str, details: dict[str, Any]) -> None:
         self._event(run, "end", command, details)

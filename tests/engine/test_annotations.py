@@ -13,7 +13,8 @@ import pytest
 
 from engine.annotations import Annotations, annotate, folder_label, folder_split, label_row, read_labels, sidecar_label
 from engine.errors import BadInput, EngineError
-from engine.intake import Request, intake
+from engine.intake import intake
+from engine.request import Request
 from engine.select import labels_of, matching
 from engine.store import Store
 from tests.engine.colour import BLUE, GREEN, GREY, RED, picture, write_tar

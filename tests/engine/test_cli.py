@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from engine.cli import COMMANDS, main
-from engine.intake import Request, intake
+from engine.intake import intake
+from engine.request import Request
 from tests.engine.colour import BLUE, GREEN, RED, SPEC, picture, write_tar
 
 ROOT = Path(__file__).parents[2]
-NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+NAMES = list(COMMANDS)
 # Names as they come: quotes, spaces, a line break, an escape sequence, other scripts, and what looks like a pattern.
 ODD = ['it\'s "quoted".png', "line\nbreak\tand tab.png", "\x1b[31mred.png", "日本 ü.png", "100%_[x].png", "--json.png"]
 FILES = {"red.png": picture(RED), "broken.png": b"no picture", "green.png": picture(GREEN)}
@@ -342,7 +343,7 @@ BAD = [
     (["remove", "nosuch"], "NoSuchImage", "nosuch"),
     (["remove", "--where", "nosuch"], "BadInput", "columns are"),
     (["relocate", "nosuch", "file"], "BadInput", "pictures.tar"),
-    (["relocate", "nosuch"], "Usage", "new"),
+    (["relocate", "nosuch"], "Usage", "NEW"),
 ]
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from engine import fused
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
-from engine.intake import Request, fuse_spaces, intake
+from engine.fill import fuse_spaces
+from engine.intake import intake
 from engine.remove import remove
+from engine.request import Request
 from engine.search import Query, search
 from engine.store import Space, Store
 from tests.engine.brightness import SPEC as BRIGHTNESS

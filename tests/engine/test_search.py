@@ -14,8 +14,9 @@ import pytest
 
 import engine as api
 from engine.errors import BadInput, EmptySpace, NoSuchImage
-from engine.intake import Request, intake
+from engine.intake import intake
 from engine.remove import remove
+from engine.request import Request
 from engine.search import Query, search
 from engine.store import Store
 from tests.engine.colour import BLUE, GREEN, OLIVE, RED, SPEC, picture, unit, write_tar

@@ -14,7 +14,8 @@ import pytest
 
 import engine as api
 from engine.errors import BadInput, EngineError, FingerprintMismatch
-from engine.intake import Request, estimate, intake
+from engine.intake import estimate, intake
+from engine.request import Request
 from engine.sources import open_source
 from engine.store import Store
 from engine.user_vectors import read_vectors

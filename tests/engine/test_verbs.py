@@ -17,11 +17,13 @@ from engine.embed import embed
 from engine.encoders import load
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch, NoStore, SourceError
 from engine.export import export
+from engine.fill import fill
 from engine.info import info, runs, spaces
-from engine.intake import Request, estimate, fill, intake
+from engine.intake import estimate, intake
 from engine.members import members
 from engine.relocate import relocate
 from engine.remove import remove
+from engine.request import Request
 from engine.search import Query, search
 from engine.store import Store
 from engine.verify import verify
