@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def _measure(dataset: Dataset, precision: str, store: Path) -> dict[str, Any]:
 
 
 def _bare(encoder: Encoder, members: Sequence[Member], pixels: Pixels) -> dict[str, float]:
-    """Return CPU seconds an image of each part, the least of several passes."""
+    """Return CPU seconds an image of each part, the median of several passes."""
     pictures = [decode.decode(member.data or b"") for member in members]
 
     def thumbnails() -> None:
@@ -80,13 +81,13 @@ def _bare(encoder: Encoder, members: Sequence[Member], pixels: Pixels) -> dict[s
         "thumbnail": thumbnails,
         "forward": lambda: encoder.encode(pixels),
     }
-    best = dict.fromkeys(parts, float("inf"))
+    seconds: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(REPEATS):
         for name, part in parts.items():
             began = time.process_time()
             part()
-            best[name] = min(best[name], (time.process_time() - began) / len(members))
-    return best
+            seconds[name].append((time.process_time() - began) / len(members))
+    return {name: median(passes) for name, passes in seconds.items()}
 
 
 def _engine_decode(encoder: Encoder, member: Member) -> Pixels:

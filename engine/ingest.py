@@ -143,8 +143,6 @@ def ingest(
     if not todo:
         return Report(None, cut=[one.cut for one in plans if one.cut])
     update = " OR ".join(f"target.{name} IS NOT NULL" for name in conditions) or None
-    for one in encoders:
-        progress.note(one.note)
     details = {**(details or {}), "spaces": [one.space for one in encoders], "versions": versions()}
     with store.lock(), deferred() as interrupted, store.run("ingest", details) as run:
         spaces = {one.space: store.declare(space_of(one), run.name) for one in encoders}
@@ -158,6 +156,9 @@ def ingest(
                 DecodePool([one.geometry for one in encoders], workers=workers, max_pixels=max_pixels) as pool,
                 closing(pool.map(members_of(todo))) as chunks,
             ):
+                # The networks load while the processes start.
+                for one in encoders:
+                    progress.note(one.note)
                 for chunk in chunks:
                     writer.add(chunk, encode(chunk, encoders))
                     progress.advance(len(chunk.members), sum(one.rejected is not None for one in chunk.decoded))

@@ -70,7 +70,9 @@ SPACES = pa.schema(
     ]
 )
 
-THUMBNAILS = pa.schema([key("id", pa.binary()), pa.field("thumbnail", pa.large_binary())])
+# Pictures are compressed already.
+PLAIN = {"lance-encoding:compression": "none"}
+THUMBNAILS = pa.schema([key("id", pa.binary()), pa.field("thumbnail", pa.large_binary(), metadata=PLAIN)])
 
 LABELS = pa.schema(
     [
