@@ -159,6 +159,7 @@ def ingest(
                 # The networks load while the processes start.
                 for one in encoders:
                     progress.note(one.note)
+                started = time.monotonic()
                 for chunk in chunks:
                     writer.add(chunk, encode(chunk, encoders))
                     progress.advance(len(chunk.members), sum(one.rejected is not None for one in chunk.decoded))

@@ -13,7 +13,7 @@ from engine.cli.output import emit, human, json_option, store_option
 @store_option
 @json_option
 def command(*, store: Path, json: bool) -> None:
-    """Merge small fragments, drop old versions and what killed writers left."""
+    """Merge small fragments and drop old versions."""
     from engine.compact import compact, sizes
     from engine.store import Store
 

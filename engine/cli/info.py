@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.output import emit, human, json_option, store_option, table
+from engine.cli.output import counted, emit, human, json_option, store_option, table
 
 
 @click.command
@@ -21,10 +21,9 @@ def command(*, store: Path, json: bool) -> None:
     if json:
         emit(found)
         return
-    print(
-        f"{found['images']} images from {found['members']} members of {found['sources']} sources "
-        f"({found['duplicates']} duplicates, {found['rejected']} rejected, {found['removed']} removed)"
-    )
+    places = f"{counted(found['members'], 'member')} of {counted(found['sources'], 'source')}"
+    rest = f"{counted(found['duplicates'], 'duplicate')}, {found['rejected']} rejected, {found['removed']} removed"
+    print(f"{counted(found['images'], 'image')} from {places} ({rest})")
     for name, space in found["spaces"].items():
         default = " (default)" if space["default"] else ""
         print(

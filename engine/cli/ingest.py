@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from engine.cli.output import FILE, emit, human, json_option, progress, say, store_option, table
+from engine.cli.output import FILE, counted, emit, human, json_option, progress, say, store_option, table
 
 
 @click.command
@@ -82,7 +82,8 @@ def command(
 def _show(found: dict[str, Any]) -> None:
     rate = f", {found['images_per_second']:.0f} images/s" if found["images_per_second"] else ""
     print(
-        f"{found['members']} members: {found['images']} images, {found['duplicates']} duplicates, "
+        f"{counted(found['members'], 'member')}: {counted(found['images'], 'image')}, "
+        f"{counted(found['duplicates'], 'duplicate')}, "
         f"{found['rejected']} rejected in {found['seconds']:.1f} s{rate}"
     )
     for reason, number in found["reasons"].items():

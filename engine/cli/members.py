@@ -16,7 +16,7 @@ from engine.cli.output import emit_lines, json_option, store_option, table
 @store_option
 @json_option
 def command(*, rejected: bool, removed: bool, limit: int | None, store: Path, json: bool) -> None:
-    """List the ledger: every member of every source, and what became of it."""
+    """List the ledger: every member, and what became of it."""
     from itertools import islice
 
     from engine.members import members

@@ -101,6 +101,11 @@ def progress() -> Iterator[Progress]:
         drawn.stop()
 
 
+def counted(number: int, what: str) -> str:
+    """Return `1 image`, `2 images`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def human(size: float) -> str:
     """Return bytes as people read them."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -26,4 +26,4 @@ def command(*, old: Path, new: Path, store: Path, json: bool) -> None:
     if json:
         emit({"sources": moved})
     else:
-        print(f"{len(moved)} sources are now at {', '.join(moved)}")
+        print(f"now at {', '.join(moved)}")

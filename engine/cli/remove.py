@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.output import emit, json_option, store_option
+from engine.cli.output import counted, emit, json_option, store_option
 
 
 @click.command
@@ -26,4 +26,4 @@ def command(*, names: tuple[str, ...], where: str | None, store: Path, json: boo
     if json:
         emit({"run": run, "images": images, "members": members})
     else:
-        print(f"removed {images} images ({members} members)" + (f" in run {run}" if run else ""))
+        print(f"removed {counted(images, 'image')} ({counted(members, 'member')})" + (f" in run {run}" if run else ""))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.output import FILE, emit, json_option, say, space_option, store_option, table
+from engine.cli.output import FILE, counted, emit, json_option, say, space_option, store_option, table
 
 if TYPE_CHECKING:
     from engine.search import Answer
@@ -39,7 +39,7 @@ def command(
     store: Path,
     json: bool,
 ) -> None:
-    """Find the images closest to a picture, a stored image or a vector."""
+    """Find the images closest to a picture, a name or a vector."""
     from engine.search import Query, search
     from engine.store import Store
 
@@ -57,7 +57,7 @@ def command(
     rows = [(place, hit.score, hit.name, hit.label) for place, hit in enumerate(answer.hits, 1)]
     table(("rank", "score", "name", "label"), rows)
     say(
-        f"{len(answer.hits)} of {answer.rows} images in space {answer.space} ({answer.fingerprint}), exact"
+        f"{len(answer.hits)} of {counted(answer.rows, 'image')} in space {answer.space} ({answer.fingerprint}), exact"
         + ("" if answer.complete else "; more qualify than -k lets through")
     )
 

@@ -221,7 +221,7 @@ def test_ingest_ends_with_a_table_of_what_ran(run, copy):
     write_tar(copy / "more.tar", {"new.png": picture((1, 2, 3)), "bad.png": b""})
     code, out, err = run(copy, "ingest", "more.tar", "--encoder", SPEC, "--workers", 1)
     assert code == 0
-    assert out.splitlines()[0].startswith("2 members: 1 images, 0 duplicates, 1 rejected in ")
+    assert out.splitlines()[0].startswith("2 members: 1 image, 0 duplicates, 1 rejected in ")
     assert "\nencoder\tstate\twhat\ncolour\tran\t4 vectors, 3-d, " in out
     assert err == f"colour: {SPEC}, the user's own\n"
 
