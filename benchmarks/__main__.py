@@ -24,7 +24,7 @@ def main() -> None:
     """Print one JSON line a measurement, and keep them in the file that --output names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--data", type=Path, default=DATA, help="holds caltech101/ and cifar10/ (see docs)")
+    parser.add_argument("--data", type=Path, default=DATA, help="holds caltech101/ and cifar10/ (see CONTRIBUTING.md)")
     parser.add_argument("--output", type=Path, default=Path("build/bench/results.jsonl"))
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.data import Dataset, Datasets
 from engine import decode, encoders
 from engine.encoders.base import Encoder, Pixels, decoding_side, prepared
+from engine.encoders.machine import cores
 from engine.sources import open_source
 from engine.sources.base import Member
-from engine.workers import cores
 
 SAMPLE = 1500
 REPEATS = 3

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.data import Datasets
 from engine import encoders
 from engine.encoders.base import Vectors
+from engine.encoders.torch_runtime import TorchRuntime
 from engine.sources import open_source
 from engine.store.vectors import unit
 from engine.workers import DecodePool
@@ -68,12 +69,10 @@ def _pixels(source: Path, wanted: set[str]) -> tuple[list[str], NDArray[np.uint8
 
 
 def _encode(runtime: str, precision: str, pixels: NDArray[np.uint8]) -> Vectors:
-    from engine.encoders import runtime as runtimes
-
     encoder = encoders.load("efficientnet_lite0", precision=precision)
     if runtime == "torch":
         blueprint, _ = encoder._built  # type: ignore[union-attr]
-        return runtimes.TorchRuntime(blueprint, "cpu", precision, batch_size=32).forward(pixels)
+        return TorchRuntime(blueprint, "cpu", precision, batch_size=32).forward(pixels)
     with tempfile.TemporaryDirectory(prefix="engine-bench-") as cache:
         return encoders.load("efficientnet_lite0", precision=precision, cache=Path(cache)).encode(pixels)
 

@@ -188,7 +188,13 @@ def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Spac
             "search it with --id or --vector",
         )
     encoder = encoders.load(
-        space.encoder, space=space.name, cache=store.cache, fingerprint=space.fingerprint, **space.recipe
+        space.encoder,
+        space=space.name,
+        cache=store.cache,
+        fingerprint=space.fingerprint,
+        # Every machine can run fp32; a space made at another precision is met at this machine's best.
+        precision="fp32" if store.precision(space) == "fp32" else "auto",
+        **space.recipe,
     )
     side = decoding_side([encoder.geometry])
     pictures = []

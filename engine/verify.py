@@ -259,16 +259,5 @@ def drift(store: Store, images: int, *, space: str | None = None, precision: str
             f"none of {len(wanted)} images of space {chosen.name!r} is in its source as it was", "engine verify --bytes"
         )
     used = encoder.provenance.get("precision")
-    required = 0.9999 if used in recorded_precisions(store, chosen) else 0.99
+    required = 0.9999 if used == store.precision(chosen) else 0.99
     return Drift(chosen.name, len(cosines), min(cosines), required, used)
-
-
-def recorded_precisions(store: Store, space: Space) -> set[str | None]:
-    """Return the precisions at which runs filled the space, if it was always the same; else nothing."""
-    found = {
-        provenance.get("precision")
-        for row in store.runs.rows(["details"], "event = 'end'")
-        for provenance in json.loads(row["details"]).get("provenance", [])
-        if provenance.get("space") == space.name
-    }
-    return found if len(found) == 1 else set()

@@ -1,4 +1,21 @@
-"""Encoders: pictures in, vectors of one space out. `load` makes one from what the user typed."""
+"""Encoders: pictures in, vectors of one space out. `load` makes one from what the user typed.
+
+base.py                Encoder: the contract; Geometry: how a picture becomes a square
+network.py             Network: base of the encoders that run a network; Settings: what `load` was told
+efficientnet_lite0.py  EfficientNetLite0: its weights come as a package
+torchvision_cnn.py     ResNet50, ResNet18, EfficientNetB0: torchvision's
+timm_model.py          TimmModel: any network of timm
+clip.py                Clip: the image towers of open_clip
+user.py                UserEncoder: the user's own class
+blueprint.py           Blueprint, Card: what a network is, and what identifies it
+weights.py             checkpoints: read, fill, digest
+hub.py                 Hub, Remote: where weights are found or fetched
+notes.py               recall, remember: small JSON notes in the cache
+machine.py             cores, processor, GPUs, versions; choose_device
+runtime.py             Runtime: the forward pass; the choice of precision
+openvino_runtime.py    OpenVINORuntime, conversion and its cache
+torch_runtime.py       TorchRuntime
+"""
 
 from __future__ import annotations
 
@@ -8,9 +25,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from engine.encoders.base import Encoder, Geometry
+from engine.encoders.hub import HUB, Availability, Hub
 from engine.encoders.network import Network, Settings, sanitised
 from engine.encoders.user import UserEncoder
-from engine.encoders.weights import HUB, Availability, Hub
 from engine.errors import BadInput
 
 __all__ = ["ENCODERS", "HUB", "Availability", "Encoder", "Geometry", "Hub", "available", "load"]

@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.encoders.base import Geometry
-from engine.encoders.network import Blueprint, Network
-from engine.encoders.weights import HuggingFaceFile, Remote, TorchFile
+from engine.encoders.blueprint import Blueprint
+from engine.encoders.hub import HuggingFaceFile, Remote, TorchFile
+from engine.encoders.network import Network
 from engine.errors import BadInput
 
 if TYPE_CHECKING:

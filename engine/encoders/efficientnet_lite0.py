@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from engine.encoders.base import Geometry
-from engine.encoders.network import Blueprint, Network
-from engine.encoders.weights import Remote
+from engine.encoders.blueprint import Blueprint
+from engine.encoders.hub import Remote
+from engine.encoders.network import Network
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,9 +12,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from engine.encoders import runtime as rt
 from engine.encoders import weights as wt
 from engine.encoders.base import Geometry, Pixels, Vectors, quiet
+from engine.encoders.blueprint import Blueprint, Card
+from engine.encoders.hub import HUB, Availability, Hub, Remote, look, obtain
+from engine.encoders.machine import choose_device, cpu_model, versions
+from engine.encoders.notes import recall, remember
+from engine.encoders.openvino_runtime import (
+    OpenVINORuntime,
+    convert,
+    has_openvino,
+    keep_converted,
+    openvino_has_bf16,
+    read_converted,
+)
+from engine.encoders.runtime import Runtime, at_precision, check_precision
+from engine.encoders.torch_runtime import TorchRuntime
 from engine.errors import BadInput, EncoderUnavailable, FingerprintMismatch
 
 if TYPE_CHECKING:
@@ -34,46 +45,6 @@ class Settings:
     device: str = "auto"
     batch_size: int | None = None
     fingerprint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """A network without its classifier, and the preprocessing it was trained with.
-
-    `module` maps float32 (n, 3, side, side), scaled by `mean` and `std` of pixels from 0 to 1, to (n, dim). `head`
-    names the tensors of the classifier that a checkpoint may hold beside the trunk's.
-    """
-
-    module: Module
-    geometry: Geometry
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    head: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What identifies a network, small enough to be kept beside it."""
-
-    architecture: str
-    weights: str
-    geometry: Geometry
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    dim: int
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the first 12 hex digits of the sha256 over everything that determines the vectors."""
-        content = asdict(self)
-        del content["dim"]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
-
-    @classmethod
-    def from_note(cls, note: dict[str, Any]) -> Card:
-        """Return the card that was kept as `asdict`."""
-        triples = {"mean": tuple(note["mean"]), "std": tuple(note["std"])}
-        return cls(**note | triples | {"geometry": Geometry(**note["geometry"])})
 
 
 def sanitised(name: str) -> str:
@@ -99,7 +70,7 @@ class Network:
         """Return the name of the computation, whatever its weights."""
         raise NotImplementedError
 
-    def remote(self) -> wt.Remote | None:
+    def remote(self) -> Remote | None:
         """Return where the weights are published."""
         raise NotImplementedError
 
@@ -146,11 +117,11 @@ class Network:
         weights = self.settings.weights
         return {"spec": self.spec, "space": self.space, "weights": str(weights.absolute()) if weights else None}
 
-    def availability(self, *, hub: wt.Hub | None = None) -> wt.Availability:
+    def availability(self, *, hub: Hub | None = None) -> Availability:
         """Return whether it can run here; nothing is loaded or downloaded."""
         if missing := self._missing_package():
-            return wt.Availability(False, f"{missing} is not installed", f"pip install {missing}")
-        return wt.look(self.spec, self.settings.weights, self.remote(), hub or wt.HUB)
+            return Availability(False, f"{missing} is not installed", f"pip install {missing}")
+        return look(self.spec, self.settings.weights, self.remote(), hub or HUB)
 
     def _missing_package(self) -> str | None:
         missing = (pip for name, pip in self.packages.items() if importlib.util.find_spec(name) is None)
@@ -171,7 +142,7 @@ class Network:
         """Return the card from an earlier process, so that neither weights nor torch are needed."""
         if self._cards is None:
             return None
-        notes = wt.recall(self._cards)
+        notes = recall(self._cards)
         given, expected = self.settings.weights, self.settings.fingerprint
         if expected and (given is None or not given.exists()):
             # The fingerprint alone says which network; its weights may have left this machine.
@@ -193,7 +164,7 @@ class Network:
         if missing := self._missing_package():
             raise EncoderUnavailable(f"encoder {self.spec!r} needs {missing}", f"pip install {missing}")
         given = self.settings.weights
-        file = wt.obtain(self.spec, given, None if given else self.remote(), wt.HUB)
+        file = obtain(self.spec, given, None if given else self.remote(), HUB)
         tensors = wt.read(file)
         with quiet():
             blueprint = self.blueprint()
@@ -203,7 +174,7 @@ class Network:
         preprocessing = (blueprint.geometry, blueprint.mean, blueprint.std)
         card = Card(self.architecture, wt.digest(module), *preprocessing, dim=self._measured(blueprint))
         if self._cards:
-            wt.remember(self._cards, self._note(file), asdict(card))
+            remember(self._cards, self._note(file), asdict(card))
         return blueprint, card
 
     def _measured(self, blueprint: Blueprint) -> int:
@@ -220,27 +191,27 @@ class Network:
     # --- running it ---
 
     @cached_property
-    def _running(self) -> tuple[rt.Runtime, str | None]:
+    def _running(self) -> tuple[Runtime, str | None]:
         """Return the runtime, and one clause about what could have been used and is not."""
         settings, card = self.settings, self.card
-        device, idle = rt.choose_device(settings.device)
+        device, idle = choose_device(settings.device)
         kind = device.partition(":")[0]
-        rt.check_precision(settings.precision, kind)
-        model, failure = self._converted() if kind == "cpu" and rt.has_openvino() else (None, None)
+        check_precision(settings.precision, kind)
+        model, failure = self._converted() if kind == "cpu" and has_openvino() else (None, None)
         blueprint = self._built[0] if model is None else None
 
-        def make(precision: str) -> rt.Runtime:
+        def make(precision: str) -> Runtime:
             if blueprint is None:
-                return rt.OpenVINORuntime(model, precision, batch_size=settings.batch_size)
-            return rt.TorchRuntime(blueprint, device, precision, batch_size=settings.batch_size)
+                return OpenVINORuntime(model, precision, batch_size=settings.batch_size)
+            return TorchRuntime(blueprint, device, precision, batch_size=settings.batch_size)
 
-        running = rt.at_precision(
+        running = at_precision(
             make,
             settings.precision,
             side=card.geometry.side,
-            key=f"{card.fingerprint} {'torch' if blueprint else 'openvino'} {rt.cpu_model()}",
+            key=f"{card.fingerprint} {'torch' if blueprint else 'openvino'} {cpu_model()}",
             notes=settings.cache / "probe.json" if settings.cache else None,
-            can_bf16=kind == "cpu" and (blueprint is not None or rt.openvino_has_bf16()),
+            can_bf16=kind == "cpu" and (blueprint is not None or openvino_has_bf16()),
         )
         # The module is in the runtime, or no longer needed.
         self.__dict__.pop("_built", None)
@@ -250,17 +221,17 @@ class Network:
         """Return the network for OpenVINO, from the cache if it is there, or None and the reason."""
         cache = self.settings.cache
         folder = cache / "models" / self.card.fingerprint if cache else None
-        if folder and (model := rt.read_converted(folder)):
+        if folder and (model := read_converted(folder)):
             return model, None
         blueprint, card = self._built
         if card != self.card:
             raise self._mismatch(self.card.fingerprint, card.fingerprint)
         try:
-            model = rt.convert(blueprint)
+            model = convert(blueprint)
         except Exception as error:  # The converter raises many kinds; torch runs whatever it cannot convert.
             return None, f"OpenVINO not used: {(str(error).splitlines() or [type(error).__name__])[0][:120]}"
         if folder:
-            rt.keep_converted(model, folder)
+            keep_converted(model, folder)
         return model, None
 
     @property
@@ -271,11 +242,11 @@ class Network:
         return {
             "runtime": running.name,
             "device": running.device,
-            "processor": rt.cpu_model(),
+            "processor": cpu_model(),
             "precision": running.precision,
             "threads": running.threads,
             "batch_size": running.batch_size,
-            "versions": rt.versions(*libraries, "numpy", "pillow"),
+            "versions": versions(*libraries, "numpy", "pillow"),
         }
 
     @property
@@ -283,7 +254,7 @@ class Network:
         """Return one line: what it runs on and, if a GPU stays idle, why."""
         running, idle = self._running
         names = {"openvino": "OpenVINO", "torch": "torch"}
-        where = f"{rt.cpu_model()}, {running.threads} threads" if running.device == "cpu" else running.device
+        where = f"{cpu_model()}, {running.threads} threads" if running.device == "cpu" else running.device
         line = f"{self.space}: {names[running.name]} {running.precision} on {where}"
         return f"{line}; {idle}" if idle else line
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from engine.encoders.base import Geometry
-from engine.encoders.network import Blueprint, Network
-from engine.encoders.weights import Remote, TorchFile
+from engine.encoders.blueprint import Blueprint
+from engine.encoders.hub import Remote, TorchFile
+from engine.encoders.network import Network
 
 
 class TorchvisionCNN(Network):

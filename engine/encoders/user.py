@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from engine.encoders.base import Geometry, Pixels, Vectors
+from engine.encoders.hub import Availability, Hub
 from engine.encoders.network import Settings
-from engine.encoders.weights import Availability, Hub
 from engine.errors import BadInput, FingerprintMismatch
 
 EXAMPLE = "a class with space (text), dim (int) and encode(images) -> (n, dim)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,14 @@ from engine.errors import DiskFull, StoreDamaged
 # Free bytes below which no commit is begun: Lance needs room for a manifest to fail cleanly.
 RESERVE = 16 * 2**20
 PARTS = ("data", "_versions", "_transactions", "_deletions")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path` alone, among all threads and processes."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def files(table: Path) -> set[Path]:

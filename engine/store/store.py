@@ -19,7 +19,7 @@ import pyarrow as pa
 from engine.errors import BadInput, DiskFull, EmptySpace, FingerprintMismatch, NoStore, StoreBusy
 from engine.store import durable
 from engine.store.schemas import TABLES, space_schema
-from engine.store.table import Table, literal
+from engine.store.table import CREATING, Table, literal
 from engine.store.vectors import VectorCache
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Store:
                 raise BadInput(f"{place} is a file, not a store", "name a directory with --store")
         if store.path.is_dir() and not store.members.exists():
             others = {entry.name for entry in os.scandir(store.path)} - {f"{name}.lance" for name in TABLES}
-            if others - {"cache", ".lock"}:
+            if others - {"cache", ".lock", CREATING}:
                 raise BadInput(
                     f"{path} holds other files, for instance {sorted(others)[0]!r}", "name an empty directory"
                 )
@@ -221,6 +221,16 @@ class Store:
         found = [json.loads(row["details"]) for row in rows]
         rates = [one["images_per_second"] for one in found if one["members"] >= 1000 and one["images_per_second"]]
         return rates[-1] if rates else None
+
+    def precision(self, space: Space) -> str | None:
+        """Return the precision at which every run that filled the space ran; None if they differ or did not say."""
+        found = {
+            provenance.get("precision")
+            for row in self.runs.rows(["details"], "event = 'end'")
+            for provenance in json.loads(row["details"]).get("provenance", [])
+            if provenance.get("space") == space.name
+        }
+        return found.pop() if len(found) == 1 else None
 
     # --- what is known ---
 

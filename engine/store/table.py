@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import StoreDamaged
-from engine.store.durable import check_manifest, durable
+from engine.store.durable import check_manifest, durable, locked
 from engine.store.schemas import primary_key
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 8192
+RETRIES = 3
+# The file that is locked while a table is created.
+CREATING = ".creating"
+T = TypeVar("T")
 # Lance keeps what it read; without a bound its memory grows with the table.
 CACHE_BYTES = 64 * 2**20
 
@@ -58,13 +62,17 @@ class Table:
 
     def read(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Return the rows for which the SQL expression `where` holds."""
-        dataset = self.dataset()
         names = list(columns or self.schema.names)
-        if dataset is None:
-            import pyarrow as pa
 
-            return pa.schema([self.schema.field(name) for name in names]).empty_table()
-        return dataset.to_table(columns=names, filter=where)
+        def newest() -> pa.Table:
+            dataset = self.dataset()
+            if dataset is None:
+                import pyarrow as pa
+
+                return pa.schema([self.schema.field(name) for name in names]).empty_table()
+            return dataset.to_table(columns=names, filter=where)
+
+        return steady(newest)
 
     def scan(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         """Stream the rows; for whatever walks a whole table."""
@@ -106,14 +114,26 @@ class Table:
     def _created(self) -> lance.LanceDataset:
         import lance
 
-        while (dataset := self.dataset()) is None:
-            try:
-                lance.write_dataset(self.schema.empty_table(), str(self.path), schema=self.schema, mode="create")
-            except (OSError, ValueError) as error:
-                # Another writer was first.
-                if "already exists" not in str(error) and "conflict" not in str(error).lower():
-                    raise
+        dataset = self.dataset()
+        if dataset is None:
+            # Of two writers that create a table at once, Lance lets the later one overwrite what the first has put in.
+            with locked(self.path.parent / CREATING):
+                dataset = self.dataset()
+                if dataset is None:
+                    empty = self.schema.empty_table()
+                    dataset = lance.write_dataset(empty, str(self.path), schema=self.schema, mode="create")
         return dataset
+
+
+def steady(read: Callable[[], T]) -> T:
+    """Return what `read` returns; begin again if a compaction dropped the version that it was reading."""
+    for _ in range(RETRIES):
+        try:
+            return read()
+        except (OSError, ValueError) as error:
+            if "Not found" not in str(error):
+                raise
+    return read()
 
 
 @cache

@@ -6,12 +6,10 @@ appended to the table and are written anew when rows have moved or gone.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
-from engine.store.durable import disk_full, fsync, is_full, require_space
+from engine.store.durable import disk_full, fsync, is_full, locked, require_space
 from engine.store.schemas import ID_BYTES
-from engine.store.table import BATCH_ROWS, Table
+from engine.store.table import BATCH_ROWS, Table, steady
 
 if TYPE_CHECKING:
     import lance
@@ -115,7 +113,11 @@ class VectorCache:
         if table.dataset() is None:
             return cls(np.empty((0, ID_BYTES), np.uint8), np.empty((0, dim), np.float32), 0)
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        return steady(lambda: cls._load(table, folder, dim))
+
+    @classmethod
+    def _load(cls, table: Table, folder: Path, dim: int) -> VectorCache:
+        with locked(folder / ".lock"):
             # Opened under the lock, or another process could have taken the files to a later version.
             dataset = table.dataset()
             assert dataset is not None
@@ -135,15 +137,8 @@ def _map(path: Path, kind: Any, shape: tuple[int, int]) -> NDArray[Any]:
 def drop(root: Path) -> None:
     """Remove what every space under `root` has cached; readers that hold it mapped keep it until they end."""
     for folder in root.glob("*/"):
-        with _locked(folder):
+        with locked(folder / ".lock"):
             _clear(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with open(folder / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _read_state(folder: Path, dim: int) -> dict[str, Any]:

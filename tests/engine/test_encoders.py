@@ -19,10 +19,13 @@ import pytest
 from PIL import Image, ImageFilter
 
 from engine.encoders import ENCODERS, Geometry, Hub, available, load
-from engine.encoders import runtime as rt
 from engine.encoders.base import quiet
 from engine.encoders.efficientnet_lite0 import timm_name
-from engine.encoders.weights import recall, remember
+from engine.encoders.machine import choose_device, cpu_model
+from engine.encoders.notes import recall, remember
+from engine.encoders.openvino_runtime import keep_converted, read_converted
+from engine.encoders.runtime import at_precision
+from engine.encoders.torch_runtime import TorchRuntime
 from engine.errors import BadInput, EncoderUnavailable, FingerprintMismatch
 
 LITE = "efficientnet_lite0"
@@ -122,7 +125,7 @@ def test_squashing_geometry_keeps_the_whole_picture() -> None:
 def test_openvino_computes_what_torch_computes(cache: Path) -> None:
     encoder = lite(cache)
     X = pixels(5, encoder.geometry)
-    torch_runtime = rt.TorchRuntime(encoder._built[0], "cpu", "fp32")
+    torch_runtime = TorchRuntime(encoder._built[0], "cpu", "fp32")
     assert encoder.provenance["runtime"] == "openvino"
     assert cosines(encoder.encode(X), torch_runtime.forward(X)).min() >= 0.99999
     assert encoder.encode(X).dtype == np.float32
@@ -171,7 +174,7 @@ def test_wrong_side_is_refused(cache: Path) -> None:
 def test_auto_precision_is_chosen_once(cache: Path) -> None:
     encoder = lite(cache, precision="auto")
     chosen = encoder.provenance["precision"]
-    key = f"{encoder.fingerprint} openvino {rt.cpu_model()}"
+    key = f"{encoder.fingerprint} openvino {cpu_model()}"
     assert recall(cache / "probe.json").get(key, chosen) == chosen
     # What was written down is what the next process does, whichever it was.
     for precision in ("bf16", "fp32"):
@@ -189,7 +192,7 @@ def test_auto_precision_wants_a_real_gain(tmp_path: Path, speedup: float, chosen
 
     def choice(can_bf16: bool) -> str:
         options = {"side": 8, "key": "k", "notes": tmp_path / "probe.json", "can_bf16": can_bf16}
-        return rt.at_precision(Clockwork, "auto", speedup=lambda slow, fast, side: speedup, **options).precision
+        return at_precision(Clockwork, "auto", speedup=lambda slow, fast, side: speedup, **options).precision
 
     assert choice(False) == "fp32"
     assert recall(tmp_path / "probe.json") == {}
@@ -252,7 +255,7 @@ def test_half_precision_stays_close(cache: Path) -> None:
     X = pixels(4, encoder.geometry)
     assert cosines(encoder.encode(X), lite(cache, precision="bf16").encode(X)).min() >= 0.99
     blueprint = encoder._built[0]
-    assert cosines(encoder.encode(X), rt.TorchRuntime(blueprint, "cpu", "bf16").forward(X)).min() >= 0.99
+    assert cosines(encoder.encode(X), TorchRuntime(blueprint, "cpu", "bf16").forward(X)).min() >= 0.99
 
 
 # --- fingerprints ---
@@ -562,27 +565,27 @@ def test_what_cannot_be_run_on_is_refused(cache: Path, options: dict[str, str]) 
 
 def test_a_gpu_that_stays_idle_is_said_aloud() -> None:
     lame = {"visible": lambda: "NVIDIA GPU", "usable": lambda: (None, "torch 9.9 is built without CUDA")}
-    assert rt.choose_device("auto", **lame) == ("cpu", "NVIDIA GPU not used: torch 9.9 is built without CUDA")
-    assert rt.choose_device("cpu", **lame) == ("cpu", "NVIDIA GPU not used: --device cpu")
+    assert choose_device("auto", **lame) == ("cpu", "NVIDIA GPU not used: torch 9.9 is built without CUDA")
+    assert choose_device("cpu", **lame) == ("cpu", "NVIDIA GPU not used: --device cpu")
     with pytest.raises(EncoderUnavailable, match="without CUDA"):
-        rt.choose_device("cuda", **lame)
+        choose_device("cuda", **lame)
     good = {"visible": lambda: "NVIDIA GPU", "usable": lambda: ("cuda", "")}
-    assert rt.choose_device("auto", **good) == ("cuda", None)
-    assert rt.choose_device("cuda:1", **good) == ("cuda:1", None)
+    assert choose_device("auto", **good) == ("cuda", None)
+    assert choose_device("cuda:1", **good) == ("cuda:1", None)
     with pytest.raises(EncoderUnavailable, match="mps"):
-        rt.choose_device("mps", **good)
+        choose_device("mps", **good)
 
 
 def test_note_says_what_it_runs_on(cache: Path) -> None:
-    assert lite(cache).note.startswith(f"efficientnet_lite0: OpenVINO fp32 on {rt.cpu_model()}")
+    assert lite(cache).note.startswith(f"efficientnet_lite0: OpenVINO fp32 on {cpu_model()}")
 
 
 def test_first_of_two_conversions_is_kept(cache: Path, tmp_path: Path) -> None:
-    model = rt.read_converted(cache / "models" / lite(cache).fingerprint)
+    model = read_converted(cache / "models" / lite(cache).fingerprint)
     folder = tmp_path / "models" / "f"
-    rt.keep_converted(model, folder)
+    keep_converted(model, folder)
     first = (folder / "network.bin").stat().st_ino
-    rt.keep_converted(model, folder)
+    keep_converted(model, folder)
     assert (folder / "network.bin").stat().st_ino == first
     assert list(folder.parent.iterdir()) == [folder]
 

@@ -338,8 +338,8 @@ def test_a_stored_photo_given_as_a_file_is_found_first(sample, tmp_path, sample_
     (tmp_path / "q.jpeg").write_bytes(data)
     best = search(sample, Query(images=[tmp_path / "q.jpeg"]), k=1).hits[0]
     assert best.name == "images/7.jpeg"
-    # The precision that this machine runs best may be another than the one that the store was made at.
-    assert best.score > 0.99
+    # The store was made at fp32, so the query is too, whatever this machine runs best.
+    assert best.score > 0.9999
 
 
 # --- what changes ---

@@ -10,15 +10,17 @@ import sys
 import threading
 from pathlib import Path
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from engine.compact import compact
 from engine.errors import AmbiguousName, BadInput, FingerprintMismatch, NoStore, NoSuchImage, StoreBusy, StoreDamaged
 from engine.store import ID_BYTES, Space, Store, Table, VectorCache, durable
 from engine.store.names import resolve
 from engine.store.schemas import TABLES, primary_key, space_schema
-from engine.store.table import in_list, literal
+from engine.store.table import in_list, literal, steady
 
 ROOT = Path(__file__).parents[2]
 DIM = 4
@@ -593,3 +595,24 @@ def test_another_error_of_the_disk_is_no_full_disk(table):
     assert durable.is_full(OSError(28, "No space left on device"))
     assert durable.is_full(OSError("LanceError(IO): ... No space left on device (os error 28)"))
     assert not durable.is_full(OSError(13, "Permission denied"))
+
+
+def test_a_read_begins_again_when_its_version_is_dropped(tmp_path: Path) -> None:
+    """A compaction in another process drops the files between opening a version and reading it."""
+    store = Store.create(tmp_path / "s")
+    for row in range(5):
+        store.end(f"run{row}", "test", {})
+    # A session of its own, as another process has: what it has not read yet is nowhere in memory.
+    opened = lance.dataset(str(store.runs.path), session=lance.Session())
+    attempts = []
+
+    def read() -> int:
+        # The first attempt holds on to the version that is gone.
+        dataset = store.runs.dataset() if attempts else opened
+        attempts.append(dataset)
+        if len(attempts) == 1:
+            compact(store)
+        assert dataset is not None
+        return len(dataset.to_table())
+
+    assert (steady(read), len(attempts)) == (5, 2)
