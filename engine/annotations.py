@@ -110,7 +110,7 @@ def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], l
         return {}, [str(label) for label in read_idx_labels(path).tolist()]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return dict(_csv_rows(path, csv.DictReader(file))), []
+            return dict(_csv_rows(path, csv.DictReader(file, strict=True))), []
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path} is not a CSV file in UTF-8: {error}", "save it as UTF-8") from None
 

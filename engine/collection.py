@@ -62,7 +62,7 @@ class Collection:
 
         return verify(self.store, read_bytes=read_bytes)
 
-    def export(self, output: str | PathLike[str], *, space: str | None = None, form: str = "npy") -> Exported:
+    def export(self, output: str | PathLike[str], *, space: str | None = None, form: str | None = None) -> Exported:
         """Write the vectors of a space with ids and names."""
         from engine.export import export
 

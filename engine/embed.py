@@ -47,8 +47,11 @@ def missing(store: Store, space: Space, digests: Sequence[bytes] | None = None) 
     where = "image IS NOT NULL AND removed IS NULL"
     if digests is not None:
         where += f" AND {in_list('source', digests)}"
-    members = store.members.read(["source", "ordinal", "image"], where).sort_by(
-        [("source", "ascending"), ("ordinal", "ascending")]
+    members = store.members.read(["source", "ordinal", "image"], where)
+    # An image is read where it is now; only if no current listing has it, where it was.
+    current = pa.array(list(store.current_sources()), pa.binary())
+    members = members.append_column("past", pc.invert(pc.is_in(members["source"], value_set=current))).sort_by(
+        [("past", "ascending"), ("source", "ascending"), ("ordinal", "ascending")]
     )
     have = sort_key(id_array(store.vectors_table(space).read(["id"])["id"]))
     images, first = np.unique(sort_key(id_array(members["image"])), return_index=True)

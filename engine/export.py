@@ -32,12 +32,13 @@ class Exported:
     paths: list[Path]
 
 
-def export(store: Store, output: Path, *, space: str | None = None, form: str = "npy") -> Exported:
+def export(store: Store, output: Path, *, space: str | None = None, form: str | None = None) -> Exported:
     """Write every image's vector, in the order of sources and members, each image once.
 
     `npy`: float32 (n, dim) in `output` and id, name, source and ordinal of each row in a CSV file beside it.
     `parquet`: the columns id, name, source, ordinal, vector. Nothing half-written is left under the final name.
     """
+    form = form or ("parquet" if output.suffix == ".parquet" else "npy")
     if form not in FORMATS:
         raise BadInput(f"unknown format {form!r}", f"use one of {', '.join(FORMATS)}")
     if output.is_dir() or (form == "npy" and output.suffix == ".csv"):
@@ -47,7 +48,7 @@ def export(store: Store, output: Path, *, space: str | None = None, form: str = 
     chosen = store.space(space)
     vectors = matrix_of(store, chosen)
     if len(vectors) == 0:
-        raise EmptySpace(f"no vectors in space {chosen.name!r}", f"run: engine embed --encoder {chosen.encoder}")
+        raise EmptySpace(f"no vectors in space {chosen.name!r}", chosen.remedy)
     rows, places = _rows(store, vectors)
     if form == "npy":
         paths = _npy(output, rows, vectors.matrix, places, chosen)

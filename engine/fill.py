@@ -12,7 +12,7 @@ from engine.embed import embed
 from engine.encoders.base import Encoder
 from engine.errors import BadInput
 from engine.intake import described
-from engine.progress import Progress
+from engine.progress import Progress, Silent
 from engine.store import Store
 
 
@@ -33,7 +33,10 @@ def fill(
     encoder: Encoder = encoders.load(
         spec, space=space, weights=weights, cache=store.cache, precision=precision, device=device, batch_size=batch_size
     )
+    progress = progress or Silent()
     done = embed(store, encoder, workers=workers, progress=progress)
+    if done.changed:
+        progress.note(f"warning: {done.changed} images are no longer what was stored; see: engine verify --bytes")
     rate = done.rows / done.seconds if done.rows and done.seconds else None
     return _filled(store, done.run, encoder.space, encoder.note, done.rows, done.seconds, rate)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.encoders.base import names_space
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.vectors import sort_key, unit, vector_rows
@@ -109,7 +109,7 @@ def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtua
     A space that is there already keeps its weights: a recipe never changes, though the spread does as images come in.
     Raises `BadInput` for fewer than two components, weights that are not positive, or a mix of given and default ones.
     """
-    if not re.fullmatch(r"[a-z0-9_]+", name):
+    if not names_space(name):
         raise BadInput(f"{name!r} cannot name a space", "use lower-case letters, digits and _")
     if len(parts) < 2:
         raise BadInput(f"a fused space has at least two components, not {len(parts)}", "--fuse clip --fuse resnet")

@@ -7,6 +7,7 @@ in between, because every write is idempotent by key and the ledger is written l
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from engine import decode
 from engine.commit import Block, Committer, ledger_row
-from engine.encoders.base import Encoder, Vectors
+from engine.encoders.base import Encoder, Pixels, Vectors
 from engine.errors import Interrupted, SourceCut
 from engine.interrupt import deferred
 from engine.progress import Progress, Silent
@@ -64,6 +65,7 @@ class Report:
     seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
+    labels: int = 0
 
     @property
     def duplicates(self) -> int:
@@ -191,9 +193,16 @@ def encode(chunk: Chunk, encoders: Sequence[Encoder]) -> dict[str, Vectors]:
     """Return for each space the vectors (n, dim) of the chunk's n good pictures."""
     encoded = {}
     for one in encoders:
-        pixels = chunk.pixels[one.geometry]
+        pixels = read_only(chunk.pixels[one.geometry])
         encoded[one.space] = one.encode(pixels) if len(pixels) else np.empty((0, one.dim), np.float32)
     return encoded
+
+
+def read_only(pixels: Pixels | list[Pixels]) -> Pixels | list[Pixels]:
+    """Return the pictures so that an encoder that writes into them fails instead of spoiling the next one's."""
+    for array in pixels if isinstance(pixels, list) else [pixels]:
+        array.setflags(write=False)
+    return pixels
 
 
 def provenance(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:
@@ -245,7 +254,7 @@ class Writer:
         for decoded in chunk.decoded:
             if decoded.rejected is not None:
                 self.rejected += 1
-                kind = decoded.rejected.split(":", 1)[0].split(" (", 1)[0]
+                kind = re.split(r":| \(| to ", decoded.rejected, maxsplit=1)[0]
                 self.reasons[kind] = self.reasons.get(kind, 0) + 1
         self.members += len(rows)
         self.block.add(chunk, encoded, rows)

@@ -18,6 +18,7 @@ from engine.encoders.base import Encoder
 from engine.ingest import Plan, Report, counts, ingest, plan
 from engine.progress import Progress, Silent
 from engine.request import Asked, Request, check_spaces, options, read
+from engine.select import conflicting
 from engine.store import Store
 from engine.store.store import Run
 from engine.user_vectors import UserVectors, bring
@@ -80,7 +81,7 @@ def _describe(
         labels = _annotate(store, digests, asked.annotations, current.name, progress)
         rows = {one.name: _bring(store, one, digests, current.name, progress) for one in asked.vectors}
         current.result.update(counts(report), labels=labels, vectors=rows)
-    return replace(report, run=current.name)
+    return replace(report, run=current.name, labels=labels)
 
 
 def _annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, run: str, progress: Progress) -> int:
@@ -91,6 +92,8 @@ def _annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, 
     ):
         if names:
             progress.note(f"warning: {len(names)} images named in the labels file {what}, for instance {names[0]}")
+    if conflicts := conflicting(store):
+        progress.note(f"warning: {conflicts} images have two different labels that count alike, and so none")
     return done.labels
 
 
@@ -125,6 +128,7 @@ def _document(
         "images_per_second": report.images_per_second,
         "spaces": {name: described(store, name, note) for name, note in notes.items()},
         "skipped": [asdict(one) for one in skipped],
+        "labels": report.labels,
         "cut": report.cut,
         "store_version": store.versions(),
     }

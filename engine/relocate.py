@@ -27,14 +27,15 @@ def relocate(store: Store, old: Path, new: Path) -> list[Path]:
     """
     # As the sources' own paths are kept: without dots, links not followed.
     before, after = Path(os.path.abspath(old)), Path(os.path.abspath(new))
-    rows = [row for row in store.sources.rows() if Path(row["path"]).is_relative_to(before)]
-    if not rows:
-        known = ", ".join(sorted(row["path"] for row in store.sources.rows())[:3])
-        raise BadInput(f"no source of this store is at {before}", f"its sources are: {known}" if known else None)
-    moved = [_moved(store, row, after / Path(row["path"]).relative_to(before)) for row in rows]
-    with store.lock(), store.run("relocate", {"old": str(before), "new": str(after)}) as run:
-        store.sources.merge(pa.Table.from_pylist(moved, store.sources.schema), update="true")
-        run.result["sources"] = len(moved)
+    with store.lock(alone=True):
+        rows = [row for row in store.sources.rows() if Path(row["path"]).is_relative_to(before)]
+        if not rows:
+            known = ", ".join(sorted(row["path"] for row in store.sources.rows())[:3])
+            raise BadInput(f"no source of this store is at {before}", f"its sources are: {known}" if known else None)
+        moved = [_moved(store, row, after / Path(row["path"]).relative_to(before)) for row in rows]
+        with store.run("relocate", {"old": str(before), "new": str(after)}) as run:
+            store.sources.merge(pa.Table.from_pylist(moved, store.sources.schema), update="true")
+            run.result["sources"] = len(moved)
     return [Path(row["path"]) for row in moved]
 
 
@@ -59,4 +60,8 @@ def _moved(store: Store, row: dict[str, Any], path: Path) -> dict[str, Any]:
             f"{path} is another source: {len(wrong)} of {len(expected)} members compared differ (first: @{wrong[0]})",
             "ingest it as a new one: engine ingest",
         )
-    return {**row, "path": str(path), "stamp": stamp_of(source)}
+    if not expected and source.digest() != row["digest"]:
+        raise BadInput(f"nothing of {row['path']} is stored that {path} could be compared with", "ingest it")
+    # Only a file that lists the same members may be taken for the whole of what was ingested.
+    same = sum(1 for _ in source.names()) == row["members"] if row["complete"] and not row["cut"] else False
+    return {**row, "path": str(path), "stamp": stamp_of(source) if same else ""}

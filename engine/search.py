@@ -84,7 +84,7 @@ def search(
     chosen = store.space(space)
     vectors = matrix_of(store, chosen)
     if len(vectors) == 0:
-        raise EmptySpace(f"no vectors in space {chosen.name!r}", f"run: engine embed --encoder {chosen.encoder}")
+        raise EmptySpace(f"no vectors in space {chosen.name!r}", chosen.remedy)
     named = {name: resolve(store, name) for name in query.names}
     point = _query_vector(store, query, named, chosen, vectors)
     own = [*named.values(), *map(_id_of, query.images)] if exclude_self else []
@@ -154,9 +154,7 @@ def _query_vector(
     for name, image in named.items():
         place = vectors.positions(np.frombuffer(image, np.uint8)[None])[0]
         if place < 0:
-            raise EmptySpace(
-                f"{name!r} has no vector in space {space.name!r}", f"run: engine embed --encoder {space.encoder}"
-            )
+            raise EmptySpace(f"{name!r} has no vector in space {space.name!r}", space.remedy)
         parts.append(np.array(vectors.matrix[place])[None])
     for path in query.vectors:
         parts.append(unit(read_vector(path, space), space.name))
@@ -199,6 +197,8 @@ def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Spac
     side = decoding_side([encoder.geometry])
     pictures = []
     for path in paths:
+        if not Path(path).is_file():
+            raise BadInput(f"{path} is not a file", "name an image file")
         try:
             pictures.append(decode.decode(Path(path).read_bytes(), draft_side=side).image)
         except OSError as error:
@@ -210,9 +210,11 @@ def encode_files(store: Store, paths: Sequence[str | PathLike[str]], space: Spac
 
 def read_vector(path: str | PathLike[str], space: Space) -> NDArray[np.float32]:
     """Return the vectors of a .npy file, (dim,) or (n, dim), as float32 (n, dim)."""
+    if not Path(path).is_file():
+        raise BadInput(f"{path} is not a file", "np.save(PATH, vector)")
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path} is not a .npy file of numbers: {error}", "np.save(PATH, vector)") from None
     remedy = f"save a float32 array of shape ({space.dim},)"
     if not isinstance(loaded, np.ndarray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,28 +10,30 @@ from numpy.typing import NDArray
 
 from engine.errors import BadInput
 from engine.store import Store
+from engine.store.table import steady
 from engine.store.vectors import id_array
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 # A label that a person gave counts before an exemplar's, and that before one that came with the data.
 PRECEDENCE = ("human", "exemplar", "given")
 COLUMNS = ("id", "name", "ordinal", "split", "source", "width", "height", "format", "bytes", "label")
 
-# Two different labels of the same precedence are a conflict, and a conflict is no label. "Is not" vetoes.
-LABELS = f"""
-    WITH candidates AS (
-        SELECT id, label, rank() OVER (PARTITION BY id ORDER BY list_position({list(PRECEDENCE)!r}, source)) AS place
-        FROM labels
-        WHERE kind = 'class' AND polarity AND source IN {PRECEDENCE!r}
-            AND NOT EXISTS (
-                SELECT 1 FROM labels AS veto
-                WHERE veto.id = labels.id AND veto.label = labels.label AND NOT veto.polarity AND veto.source = 'human'
-            )
-    )
-    SELECT id, any_value(label) AS label FROM candidates WHERE place = 1 GROUP BY id HAVING count(DISTINCT label) = 1
+# "Is not" vetoes. Two different labels of the same precedence are a conflict, and a conflict is no label.
+CANDIDATES = f"""
+    SELECT id, label, rank() OVER (PARTITION BY id ORDER BY list_position({list(PRECEDENCE)!r}, source)) AS place
+    FROM labels
+    WHERE kind = 'class' AND polarity AND source IN {PRECEDENCE!r}
+        AND NOT EXISTS (
+            SELECT 1 FROM labels AS veto
+            WHERE veto.id = labels.id AND veto.label = labels.label AND NOT veto.polarity AND veto.source = 'human'
+        )
 """
+FIRST = f"SELECT id, label FROM ({CANDIDATES}) WHERE place = 1"
+LABELS = f"SELECT id, any_value(label) AS label FROM ({FIRST}) GROUP BY id HAVING count(DISTINCT label) = 1"
+CONFLICTS = f"SELECT count(*) FROM (SELECT id FROM ({FIRST}) GROUP BY id HAVING count(DISTINCT label) > 1)"
 
 PICTURES = f"""
     SELECT images.id AS image, lower(hex(images.id)) AS id, members.name, members.ordinal, members.split,
@@ -58,17 +61,33 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
 
 
 def matching(store: Store, where: str) -> NDArray[np.uint8]:
-    """Return the ids (n, 32) of the images for which the condition holds for at least one of their members."""
+    """Return the ids (n, 32) of the images for which the condition holds for at least one of their members.
+
+    Raises `BadInput` for what is not one SQL expression over the columns.
+    """
     import duckdb
 
-    database = connect(store)
     try:
-        # `filter` takes one expression: a text that closes a parenthesis or begins another statement is none.
-        answer = database.sql(PICTURES).filter(where).project("image").distinct().to_arrow_table()
+        return id_array(steady(lambda: _selected(store, where))["image"])
     except duckdb.Error as error:
         reason = str(error).split("\n", 1)[0]
         raise BadInput(f"--where {where!r}: {reason}", f"columns are {', '.join(COLUMNS)}") from None
-    return id_array(answer["image"])
+
+
+def _selected(store: Store, where: str) -> pa.Table:
+    database = connect(store)
+    # `filter` takes one expression: a text that closes a parenthesis or begins another statement is none.
+    query = database.sql(PICTURES).filter(where).project("image").distinct()
+    # In a thread of its own, so that Ctrl-C can stop a condition that never ends.
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(query.to_arrow_table)
+        try:
+            while not answer.done():
+                wait([answer], timeout=0.2)
+        except KeyboardInterrupt:
+            database.interrupt()
+            raise
+        return answer.result()
 
 
 def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
@@ -78,3 +97,8 @@ def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
     database = connect(store)
     rows = database.execute(f"SELECT id, label FROM ({LABELS}) WHERE id IN (SELECT unnest(?))", [ids]).fetchall()
     return dict(rows)
+
+
+def conflicting(store: Store) -> int:
+    """Return how many images have no label because two count alike."""
+    return connect(store).execute(CONFLICTS).fetchall()[0][0] if store.labels.count() else 0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.commit import BLOCK_ROWS
+from engine.encoders.base import names_space
 from engine.errors import BadInput
 from engine.sources.base import Source
 from engine.store import ID_BYTES, Space, Store
@@ -49,8 +50,10 @@ def read_vectors(argument: str, sources: Sequence[Source], *, order: str = "memb
     remedy, for a wrong row count, a row that is zero or not finite, an unknown name, or a missing file.
     """
     name, _, file = argument.partition("=")
-    if not file or not re.fullmatch(r"[a-z0-9_]+", name):
-        raise BadInput(f"--vectors {argument!r} is not NAME=FILE", "--vectors mine=embeddings.npy (a-z, 0-9, _)")
+    if not file or not names_space(name):
+        raise BadInput(
+            f"--vectors {argument!r} is not NAME=FILE", "--vectors mine=embeddings.npy (at most 64 of a-z, 0-9, _)"
+        )
     path = Path(file)
     if not path.is_file():
         raise BadInput(f"there is no vectors file {path}", "--vectors NAME=FILE.npy, .npz or .parquet")
@@ -70,7 +73,7 @@ def read_vectors(argument: str, sources: Sequence[Source], *, order: str = "memb
 def _load(path: Path) -> NDArray[np.float32]:
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, OverflowError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path} is not a .npy file of numbers: {error}", "np.save(PATH, vectors)") from None
     if not isinstance(matrix, np.ndarray):
         raise BadInput(f"{path} is an archive of arrays", "call it .npz, or save one array with np.save")
@@ -93,7 +96,7 @@ def _keyed(path: Path) -> tuple[list[str], NDArray[np.float32]]:
                 return list(file.files), _numbers(path, np.stack([file[key] for key in file.files]))
         if path.suffix == ".parquet":
             return _parquet(path)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, OverflowError, NotImplementedError, zipfile.BadZipFile) as error:
         raise BadInput(
             f"{path} cannot be read as vectors by name: {error}", "names and vectors of one length"
         ) from None
@@ -170,7 +173,10 @@ def _match(path: Path, names: Sequence[str], members: list[str]) -> NDArray[np.i
 
 def _check(path: Path, matrix: NDArray[np.float32], rows: NDArray[np.int64], members: list[str]) -> None:
     for start in range(0, len(matrix), BLOCK_ROWS):
-        lengths = np.linalg.norm(np.asarray(matrix[start : start + BLOCK_ROWS], np.float64), axis=1)
+        # As they will be stored: what is not finite or zero as float32 has no direction there.
+        with np.errstate(over="ignore", under="ignore"):
+            block = np.asarray(matrix[start : start + BLOCK_ROWS]).astype(np.float32)
+        lengths = np.linalg.norm(block.astype(np.float64), axis=1)
         bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
         if len(bad):
             row = start + int(bad[0])

@@ -15,7 +15,7 @@ import pyarrow as pa
 from engine import decode, encoders
 from engine.embed import pixels_of
 from engine.encoders.base import decoding_side, prepared
-from engine.errors import EmptySpace, EngineError, StoreDamaged
+from engine.errors import BadInput, EmptySpace, EngineError, StoreDamaged
 from engine.progress import Progress, Silent
 from engine.remove import unfinished
 from engine.select import connect
@@ -173,7 +173,7 @@ def promised_ids(store: Store, space: Space) -> np.ndarray:
 
 def _bytes(store: Store, progress: Progress) -> Iterator[str]:
     """Yield what is wrong with the sources: gone, changed, or a member that no longer gives its image's digest."""
-    for source in store.sources.rows():
+    for source in store.current_sources().values():
         where = f"source = {literal(source['digest'])} AND image IS NOT NULL AND removed IS NULL"
         rows = store.members.read(["ordinal", "image"], where).sort_by("ordinal")
         ordinals, images = rows["ordinal"].to_numpy(), sort_key(id_array(rows["image"]))
@@ -231,6 +231,8 @@ def drift(store: Store, images: int, *, space: str | None = None, precision: str
     `EmptySpace` if there is nothing to compare, `SourceError` for a source that is gone.
     """
     chosen = store.space(space)
+    if chosen.encoder in ("user", "fused"):
+        raise BadInput(f"space {chosen.name!r} has no encoder of its own to run again", "--drift N --space NAME")
     encoder = encoders.load(
         chosen.encoder, space=chosen.name, cache=store.cache, fingerprint=chosen.fingerprint, precision=precision,
         **chosen.recipe,

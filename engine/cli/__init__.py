@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 done but not whole, 2 an error, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     json, code = "--json" in given, 0
+    if sys.stdout is None:
+        # Closed by whoever started us: the exit code is the answer.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         # An argument may hold bytes that are no text. They come out as \udcXX, which is also how JSON spells them.
         sys.stdout.reconfigure(errors="backslashreplace")

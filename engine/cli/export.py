@@ -11,11 +11,11 @@ from engine.cli.output import FILE, emit, json_option, space_option, store_optio
 
 @click.command
 @click.option("--output", type=FILE, required=True, help="The file to write.")
-@click.option("--format", "form", default="npy", help="npy (with a CSV of ids and names beside it) or parquet.")
+@click.option("--format", "form", help="npy (with a CSV of ids and names beside it) or parquet.")
 @space_option
 @store_option
 @json_option
-def command(*, output: Path, form: str, space: str | None, store: Path, json: bool) -> None:
+def command(*, output: Path, form: str | None, space: str | None, store: Path, json: bool) -> None:
     """Write the vectors of a space with ids and names."""
     from engine.export import export
     from engine.store import Store

@@ -80,7 +80,9 @@ def command(
 
 
 def _show(found: dict[str, Any]) -> None:
-    rate = f", {found['images_per_second']:.0f} images/s" if found["images_per_second"] else ""
+    rate = (
+        f", {found['images_per_second']:.0f} images/s once the network was loaded" if found["images_per_second"] else ""
+    )
     print(
         f"{counted(found['members'], 'member')}: {counted(found['images'], 'image')}, "
         f"{counted(found['duplicates'], 'duplicate')}, "
@@ -88,10 +90,15 @@ def _show(found: dict[str, Any]) -> None:
     )
     for reason, number in found["reasons"].items():
         print(f"  {number} rejected: {reason}")
-    rows = [
-        (name, "ran", f"{one['rows']} vectors, {one['dim']}-d, {one['note']}") for name, one in found["spaces"].items()
-    ]
+    if found["labels"]:
+        print(f"  {counted(found['labels'], 'label')} new")
+    rows = [(name, "ran" if one["note"] else "was complete", _what(one)) for name, one in found["spaces"].items()]
     rows += [(one["encoder"], "did not run", f"{one['reason']}; later: {one['remedy']}") for one in found["skipped"]]
     table(("encoder", "state", "what"), rows)
     for line in found["cut"]:
         say(f"engine: {line}")
+
+
+def _what(space: dict[str, Any]) -> str:
+    vectors = f"{counted(space['rows'], 'vector')}, {space['dim']}-d"
+    return f"{vectors}, {space['note']}" if space["note"] else vectors

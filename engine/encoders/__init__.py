@@ -24,7 +24,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from engine.encoders.base import Encoder, Geometry
+from engine.encoders.base import Encoder, Geometry, names_space
 from engine.encoders.hub import HUB, Availability, Hub
 from engine.encoders.network import Network, Settings, sanitised
 from engine.encoders.user import UserEncoder
@@ -62,8 +62,8 @@ def load(
     a `cache` the converted network stays there; with the `fingerprint` of an existing space too, a cached network runs
     without torch, and another one raises `FingerprintMismatch`. Raises `BadInput` for a spec that names nothing.
     """
-    if space is not None and not re.fullmatch(r"[a-z0-9_]+", space):
-        raise BadInput(f"{space!r} cannot name a space", "use lower-case letters, digits and _")
+    if space is not None and not names_space(space):
+        raise BadInput(f"{space!r} cannot name a space", "use at most 64 lower-case letters, digits and _")
     if batch_size is not None and batch_size < 1:
         raise BadInput(f"batch size {batch_size} is not positive", "leave it out for the one measured best")
     file = Path(weights) if weights is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,11 @@ class Encoder(Protocol):
         With a `geometry` the pictures are one uint8 array (n, side, side, 3); without one, a list of arrays (h, w, 3).
         """
         ...
+
+
+def names_space(name: object) -> bool:
+    """Say whether `name` can name a space: it becomes part of a file's name."""
+    return isinstance(name, str) and re.fullmatch(r"[a-z0-9_]{1,64}", name) is not None
 
 
 # An encoder without a geometry gets pictures of at most this longest side, so that memory has a bound.

@@ -8,13 +8,14 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.encoders.base import Geometry, Pixels, Vectors
+from engine.encoders.base import Geometry, Pixels, Vectors, names_space
 from engine.encoders.hub import Availability, Hub
 from engine.encoders.network import Settings
 from engine.errors import BadInput, FingerprintMismatch
@@ -51,13 +52,15 @@ class UserEncoder:
     def _encoder(self) -> Any:
         try:
             made = self._class()
-        except Exception as error:  # The user's code may raise anything.
+        except (Exception, SystemExit) as error:  # The user's code may raise anything.
             raise BadInput(
                 f"{self.spec}() failed: {type(error).__name__}: {error}", "it is made without arguments"
             ) from error
         missing = [name for name in ("space", "dim", "encode") if not hasattr(made, name)]
         if missing:
             raise BadInput(f"encoder {self.spec!r} lacks {', '.join(missing)}", f"give {EXAMPLE}")
+        if not isinstance(made.dim, int) or made.dim < 1:
+            raise BadInput(f"encoder {self.spec!r} has dim {made.dim!r}", "dim is a whole number, at least 1")
         expected, actual = self.settings.fingerprint, self._fingerprint(made)
         if expected and actual != expected:
             raise FingerprintMismatch(
@@ -69,8 +72,8 @@ class UserEncoder:
     @property
     def space(self) -> str:
         space = self._space or self._encoder.space
-        if not isinstance(space, str) or not re.fullmatch(r"[a-z0-9_]+", space):
-            raise BadInput(f"encoder {self.spec!r} names its space {space!r}", "use lower-case letters, digits and _")
+        if not names_space(space):
+            raise BadInput(f"encoder {self.spec!r} names its space {space!r}", "use at most 64 of a-z, 0-9, _")
         return space
 
     @property
@@ -125,9 +128,13 @@ class UserEncoder:
     def encode(self, images: Sequence[Pixels] | Pixels) -> Vectors:
         """Return float32 (n, dim); raise `BadInput`, naming the class, for anything else that it gives."""
         encoder = self._encoder
+        if self.geometry is not None:
+            images = np.asarray(images)
         try:
-            vectors = np.asarray(encoder.encode(images), dtype=np.float32)
-        except Exception as error:  # The user's code may raise anything.
+            # stdout is for answers.
+            with redirect_stdout(sys.stderr):
+                vectors = np.asarray(encoder.encode(images), dtype=np.float32)
+        except (Exception, SystemExit) as error:  # The user's code may raise anything.
             raise BadInput(
                 f"{self.spec}.encode failed: {type(error).__name__}: {error}", "run it on its own"
             ) from error

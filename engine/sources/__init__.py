@@ -42,6 +42,9 @@ def expand(arguments: Sequence[str]) -> list[Path]:
     """
     paths: list[Path] = []
     for argument in arguments:
+        if not argument.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in argument):
+            # The store keeps paths as text.
+            raise SourceError(f"the path {argument!r} is not UTF-8", "rename it")
         if os.path.exists(argument):
             paths.append(Path(argument))
         elif found := sorted(glob.glob(argument, recursive=True)):
@@ -55,6 +58,8 @@ def expand(arguments: Sequence[str]) -> list[Path]:
 def _kind(path: str) -> str:
     if os.path.isdir(path):
         return "folder"
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise SourceError(f"{path} is neither a file nor a folder", "name a tar, zip, folder, IDX or image file")
     try:
         with Stream(path) as stream:
             start = stream.read(BLOCK)

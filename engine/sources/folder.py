@@ -13,6 +13,7 @@ from engine.sources.base import Member, everything
 from engine.sources.names import is_clutter, printable
 from engine.sources.sidecars import Entry, Unreadable
 
+STORE_MARK = "members.lance"
 KINDS = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "character device", stat.S_IFBLK: "block device"}
 
 
@@ -23,11 +24,18 @@ class FolderSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(path)
+        self._listing: list[tuple[str, str, os.stat_result | str]] | None = None
+
+    def _listed(self) -> list[tuple[str, str, os.stat_result | str]]:
+        """Return the files as they were at the first look: what changes meanwhile cannot shift an ordinal."""
+        if self._listing is None:
+            self._listing = list(_walk(self.path))
+        return self._listing
 
     def digest(self) -> bytes:
         """Return 16 bytes of the relative name, size and modification time of every file."""
         digest = hashlib.blake2b(digest_size=16)
-        for name, _, status in _walk(self.path):
+        for name, _, status in self._listed():
             facts = f"{status.st_size} {status.st_mtime_ns}" if isinstance(status, os.stat_result) else status
             digest.update(f"{name}\0{facts}\n".encode("utf-8", "surrogateescape"))
         return digest.digest()
@@ -41,7 +49,7 @@ class FolderSource:
         return sidecars.members(self.path, self._entries(), wanted)
 
     def _entries(self) -> Iterator[Entry]:
-        for name, path, status in _walk(self.path):
+        for name, path, status in self._listed():
             fetch = partial(_fetch, path)
             if isinstance(status, str):
                 yield Entry(name, 0, fetch, problem=status, regular=False)
@@ -69,6 +77,9 @@ def _walk(root: str, prefix: str = "") -> Iterator[tuple[str, str, os.stat_resul
             yield name, child.path, f"unreadable: {error.strerror}"
             continue
         if stat.S_ISDIR(status.st_mode):
+            if os.path.isdir(os.path.join(child.path, STORE_MARK)):
+                # A store among the pictures is not one of them.
+                continue
             yield from _walk(child.path, name + "/")
         else:
             yield name, child.path, status

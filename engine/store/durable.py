@@ -13,6 +13,7 @@ from engine.errors import DiskFull, StoreDamaged
 
 # Free bytes below which no commit is begun: Lance needs room for a manifest to fail cleanly.
 RESERVE = 16 * 2**20
+MARK = b"LANC"
 PARTS = ("data", "_versions", "_transactions", "_deletions")
 
 
@@ -92,27 +93,27 @@ def newest_manifest(table: Path) -> Path | None:
     return min(manifests, key=lambda path: path.stem.zfill(20), default=None)
 
 
-def is_empty(manifest: Path | None) -> bool:
-    """Say whether the file is there and holds nothing."""
+def is_torn(manifest: Path | None) -> bool:
+    """Say whether a manifest did not reach the disk whole: an intact one ends with Lance's mark."""
     # A compaction may remove it between the listing and now; then a newer one is there.
     with suppress(FileNotFoundError):
-        return manifest is not None and manifest.stat().st_size == 0
+        return manifest is not None and manifest.read_bytes()[-len(MARK) :] != MARK
     return False
 
 
 def check_manifest(table: Path) -> None:
     """Raise `StoreDamaged` if power was lost before the newest manifest reached the disk."""
-    if is_empty(newest_manifest(table)):
+    if is_torn(newest_manifest(table)):
         raise StoreDamaged(
-            f"the newest version of table '{table.stem}' is empty (the machine lost power during a write)",
+            f"the newest version of table '{table.stem}' is empty or cut off (the machine lost power during a write)",
             "bring the last good version back: engine verify --repair",
         )
 
 
 def repair(table: Path) -> list[Path]:
-    """Remove empty manifests from the newest backwards; return what was removed."""
+    """Remove torn manifests from the newest backwards; return what was removed."""
     removed = []
-    while (manifest := newest_manifest(table)) is not None and is_empty(manifest):
+    while (manifest := newest_manifest(table)) is not None and is_torn(manifest):
         manifest.unlink()
         removed.append(manifest)
     if removed:

@@ -21,6 +21,8 @@ def resolve(store: Store, name: str) -> bytes:
     unique file name with or without its extension (`3048` for `images/3048.jpeg`).
     Raises `NoSuchImage`, `AmbiguousName` with the candidates, or `BadInput` for a malformed `id:`.
     """
+    if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name):
+        raise NoSuchImage(f"the name {name!r} is not UTF-8", "spell it as engine members prints it, or use @N")
     found = _members(store, f"name = {literal(name)}")
     if not found and name.startswith("id:"):
         return _by_hex(store, name)

@@ -43,6 +43,15 @@ class Space:
         return f"space_{self.name}_{self.fingerprint}"
 
     @property
+    def remedy(self) -> str:
+        """Return what fills the space where an image has no vector."""
+        if self.encoder == "user":
+            return f"bring it: engine ingest SOURCE --vectors {self.name}=FILE"
+        if self.encoder == "fused":
+            return f"fill its components: {', '.join(self.recipe['weights'])}"
+        return f"run: engine embed --encoder {self.encoder}"
+
+    @property
     def virtual(self) -> bool:
         """Say whether the space has no table of its own: its scores are sums over its components."""
         return bool(self.recipe.get("virtual"))
@@ -152,13 +161,17 @@ class Store:
         if wanted not in spaces:
             raise EmptySpace(
                 f"there is no space {wanted!r}; there is {', '.join(spaces) or 'none'}",
-                f"run: engine embed --encoder {wanted}",
+                "list them: engine spaces",
             )
         return spaces[wanted]
 
     def declare(self, space: Space, run: str) -> Space:
         """Record the space, or raise `FingerprintMismatch` if its name stands for other vectors already."""
         known = self.spaces().get(space.name)
+        if known is not None and known != space and not known.virtual and self.vectors_table(known).count() == 0:
+            # Nothing came of it: the name is free again.
+            self.spaces_table.delete(f"name = {literal(known.name)}")
+            known = None
         if known is None:
             row = {**_columns(space), "run": run}
             self.spaces_table.merge(pa.Table.from_pylist([row], self.spaces_table.schema))
@@ -231,6 +244,15 @@ class Store:
             if provenance.get("space") == space.name
         }
         return found.pop() if len(found) == 1 else None
+
+    def current_sources(self) -> dict[bytes, dict[str, Any]]:
+        """Return the sources by digest, less those whose path was ingested again since in another state.
+
+        A folder that grew is a new source: the ordinals of the old listing point to other files now.
+        """
+        rows = sorted(self.sources.rows(), key=lambda row: row["run"])
+        newest = {row["path"]: row["digest"] for row in rows}
+        return {row["digest"]: row for row in rows if newest[row["path"]] == row["digest"]}
 
     # --- what is known ---
 

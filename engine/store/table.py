@@ -130,7 +130,8 @@ def steady(read: Callable[[], T]) -> T:
     for _ in range(RETRIES):
         try:
             return read()
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            # Lance, Arrow and DuckDB each raise a kind of their own for it.
             if "Not found" not in str(error):
                 raise
     return read()

@@ -122,7 +122,7 @@ class VectorCache:
             dataset = table.dataset()
             assert dataset is not None
             state = _read_state(folder, dim)
-            if state["version"] != dataset.version:
+            if not state["name"] or state["fragments"] != _fragments(dataset):
                 state = _refresh(dataset, folder, state, dim)
             rows = state["rows"]
             ids = _map(folder / f"{state['name']}.ids", np.uint8, (rows, ID_BYTES))
@@ -153,8 +153,16 @@ def _read_state(folder: Path, dim: int) -> dict[str, Any]:
         return empty
 
 
+def _fragments(dataset: lance.LanceDataset) -> dict[str, list[int | str]]:
+    """Return what tells the rows of a table: versions and counts alone are the same again in a restored backup."""
+    return {
+        str(part.fragment_id): [part.physical_rows, part.num_deletions, *(file.path for file in part.data_files())]
+        for part in dataset.get_fragments()
+    }
+
+
 def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], dim: int) -> dict[str, Any]:
-    fragments = {str(part.fragment_id): [part.physical_rows, part.num_deletions] for part in dataset.get_fragments()}
+    fragments = _fragments(dataset)
     known = state["fragments"]
     if not state["name"] or any(fragments.get(name) != counts for name, counts in known.items()):
         # Rows moved (compaction) or went (removal): what was cached is void.

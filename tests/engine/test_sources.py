@@ -144,12 +144,33 @@ def test_digest_follows_the_source(tmp_path: Path, kind: str) -> None:
     assert pickle.loads(pickle.dumps(source)).digest() == open_source(path).digest() == first
     target = path / "a/0.jpg" if kind == "folder" else path
     os.utime(target, ns=(1, 1))
-    assert source.digest() != first
+    assert open_source(path).digest() != first
     os.utime(target, ns=(2, 2))
-    second = source.digest()
+    second = open_source(path).digest()
     build(tmp_path, kind, {**FILES, "a/0.jpg": b"FIRST longer"})
     os.utime(target, ns=(2, 2))
-    assert source.digest() != second
+    assert open_source(path).digest() != second
+
+
+def test_a_folder_that_changes_meanwhile_keeps_its_ordinals(tmp_path: Path) -> None:
+    path = build(tmp_path, "folder")
+    source = open_source(path)
+    digest, names = source.digest(), list(source.names())
+    (path / "a/0.jpg").unlink()
+    (path / "A.jpg").write_bytes(b"new")
+    members = {member.ordinal: member for member in source.members()}
+    assert (source.digest(), [(ordinal, member.name) for ordinal, member in members.items()]) == (digest, names)
+    gone = next(ordinal for ordinal, name in names if name == "a/0.jpg")
+    assert members[gone].data is None
+    assert "No such file" in str(members[gone].problem)
+
+
+def test_a_store_in_a_folder_is_none_of_its_pictures(tmp_path: Path) -> None:
+    path = build(tmp_path, "folder")
+    names = list(open_source(path).names())
+    (path / "engine-store" / "members.lance").mkdir(parents=True)
+    (path / "engine-store" / "x.jpg").write_bytes(b"x")
+    assert list(open_source(path).names()) == names
 
 
 @pytest.mark.parametrize("kind", ("tar", "zip"))

@@ -21,6 +21,7 @@ from engine.store import ID_BYTES, Space, Store, Table, VectorCache, durable
 from engine.store.names import resolve
 from engine.store.schemas import TABLES, primary_key, space_schema
 from engine.store.table import in_list, literal, steady
+from engine.store.vectors import vector_rows
 
 ROOT = Path(__file__).parents[2]
 DIM = 4
@@ -227,12 +228,21 @@ def test_a_space_keeps_its_fingerprint(store):
     space = Space("a", "0" * 12, DIM, "one", {"weights": None})
     assert store.declare(space, "run") == space
     assert store.declare(space, "another run") == space
+    vector = np.full((1, DIM), DIM**-0.5, np.float32)
+    store.vectors_table(space).merge(vector_rows([b"x" * ID_BYTES], vector))
     for other in (Space("a", "1" * 12, DIM, "two"), Space("a", "0" * 12, DIM + 1, "two")):
         with pytest.raises(FingerprintMismatch) as caught:
             store.declare(other, "run")
         assert space.fingerprint in caught.value.message
         assert other.fingerprint in caught.value.message
     assert store.spaces() == {"a": space}
+
+
+def test_a_space_that_nothing_came_of_can_be_declared_anew(store):
+    store.declare(Space("a", "0" * 12, DIM, "failed"), "run")
+    again = Space("a", "1" * 12, DIM + 1, "mended")
+    assert store.declare(again, "run") == again
+    assert store.spaces() == {"a": again}
 
 
 def test_writers_share_the_lock_and_who_takes_away_is_alone(store):
