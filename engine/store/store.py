@@ -250,7 +250,8 @@ class Store:
 
         A folder that grew is a new source: the ordinals of the old listing point to other files now.
         """
-        rows = sorted(self.sources.rows(), key=lambda row: row["run"])
+        began = {row["run"]: row["time"] for row in self.runs.rows(["run", "time"], "event = 'start'")}
+        rows = sorted(self.sources.rows(), key=lambda row: began.get(row["run"], 0.0))
         newest = {row["path"]: row["digest"] for row in rows}
         return {row["digest"]: row for row in rows if newest[row["path"]] == row["digest"]}
 
