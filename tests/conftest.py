@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "engine" / "sample"
@@ -18,6 +20,9 @@ SAMPLE = ROOT / "engine" / "sample"
 # No example is judged by the clock, and none is kept for the next run.
 settings.register_profile("engine", deadline=None, database=None)
 settings.load_profile("engine")
+# What it notes about our sources goes with the process.
+NOTES = tempfile.TemporaryDirectory(prefix="engine-hypothesis-")
+set_hypothesis_home_dir(NOTES.name)
 
 
 @pytest.fixture(scope="session", autouse=True)
