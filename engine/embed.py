@@ -40,9 +40,19 @@ class Filled:
 
 
 def missing(store: Store, space: Space, digests: Sequence[bytes] | None = None) -> dict[bytes, NDArray[np.int64]]:
-    """Return, for each source, the ordinals (sorted) at which an image without a vector in `space` can be read.
+    """Return, for each source, the ordinals (sorted) of the images without a vector in `space`; see `places`."""
+    have = sort_key(id_array(store.vectors_table(space).read(["id"])["id"]))
+    return places(store, lambda images: ~np.isin(images, have), digests)
 
-    Each image is listed once, at its first member. `digests` limits the sources.
+
+def places(
+    store: Store,
+    chosen: Callable[[NDArray[np.bytes_]], NDArray[np.bool_]],
+    digests: Sequence[bytes] | None = None,
+) -> dict[bytes, NDArray[np.int64]]:
+    """Return, for each source, the ordinals (sorted) at which the images that `chosen` picks can be read, each once.
+
+    `digests` limits the sources.
     """
     where = "image IS NOT NULL AND removed IS NULL"
     if digests is not None:
@@ -53,10 +63,8 @@ def missing(store: Store, space: Space, digests: Sequence[bytes] | None = None) 
     members = members.append_column("past", pc.invert(pc.is_in(members["source"], value_set=current))).sort_by(
         [("past", "ascending"), ("source", "ascending"), ("ordinal", "ascending")]
     )
-    have = sort_key(id_array(store.vectors_table(space).read(["id"])["id"]))
     images, first = np.unique(sort_key(id_array(members["image"])), return_index=True)
-    lacking = np.sort(first[~np.isin(images, have)])
-    found = members.take(pa.array(lacking))
+    found = members.take(pa.array(np.sort(first[chosen(images)])))
     return {
         digest: np.sort(found.filter(pc.field("source") == pa.scalar(digest, pa.binary()))["ordinal"].to_numpy())
         for digest in pc.unique(found["source"]).to_pylist()

@@ -15,7 +15,8 @@ from engine.choose import Skipped, choose
 from engine.compact import compact_if_piled_up, sizes
 from engine.embed import embed
 from engine.encoders.base import Encoder
-from engine.ingest import Plan, Report, counts, ingest, plan
+from engine.ingest import Report, counts, ingest
+from engine.plan import Plan, plan
 from engine.progress import Progress, Silent
 from engine.request import Asked, Request, check_spaces, options, read
 from engine.select import conflicting

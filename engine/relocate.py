@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from engine.embed import membership
 from engine.errors import BadInput, SourceCut
-from engine.ingest import stamp_of
+from engine.plan import stamp_of
 from engine.sources import open_source
 from engine.store import Store
 from engine.store.table import literal

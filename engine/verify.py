@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine import decode, encoders
-from engine.embed import pixels_of
+from engine.embed import pixels_of, places
 from engine.encoders.base import decoding_side, prepared
 from engine.errors import BadInput, EmptySpace, EngineError, StoreDamaged
 from engine.progress import Progress, Silent
@@ -240,13 +240,9 @@ def drift(store: Store, images: int, *, space: str | None = None, precision: str
     vectors = store.vectors(chosen)
     picked = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:images])
     wanted = {vectors.ids[place].tobytes(): place for place in picked}
-    members = store.members.read(["source", "ordinal", "image"], "image IS NOT NULL AND removed IS NULL")
-    chosen_rows = members.filter(pa.compute.is_in(members["image"], pa.array(list(wanted), pa.binary())))
-    places: dict[bytes, list[int]] = {}
-    for row in {row["image"]: row for row in chosen_rows.to_pylist()}.values():
-        places.setdefault(row["source"], []).append(row["ordinal"])
+    keys = sort_key(vectors.ids[picked])
     cosines = []
-    for _, member in pixels_of(store, {key: np.sort(np.array(value)) for key, value in places.items()}):
+    for _, member in pixels_of(store, places(store, lambda images: np.isin(images, keys))):
         raw = member.data or b""
         place = wanted.get(hashlib.sha256(raw).digest())
         if place is None:

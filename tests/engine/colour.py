@@ -47,3 +47,19 @@ def write_tar(path: Path, files: Mapping[str, bytes], *others: tarfile.TarInfo) 
         for header in others:
             tar.addfile(header)
     return path
+
+
+class Notes:
+    """Keeps what a run says to its user."""
+
+    def __init__(self):
+        self.notes = []
+
+    def begin(self, what, total):
+        pass
+
+    def advance(self, images, rejected=0):
+        pass
+
+    def note(self, text):
+        self.notes.append(text)

@@ -17,7 +17,7 @@ from engine.intake import intake
 from engine.request import Request
 from engine.select import labels_of, matching
 from engine.store import Store
-from tests.engine.colour import BLUE, GREEN, GREY, RED, picture, write_tar
+from tests.engine.colour import BLUE, GREEN, GREY, RED, Notes, picture, write_tar
 
 FILES = {
     "train/cat/1.png": picture(RED),
@@ -26,22 +26,6 @@ FILES = {
     "test/dog/broken.png": b"no picture",
     "4.png": picture(GREY),
 }
-
-
-class Notes:
-    """Keeps what a run says to its user."""
-
-    def __init__(self):
-        self.notes = []
-
-    def begin(self, what, total):
-        pass
-
-    def advance(self, images, rejected=0):
-        pass
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from engine.relocate import relocate
 from engine.request import Request
 from engine.search import Query, search
 from engine.store import Store
-from engine.verify import repair, verify
+from engine.verify import drift, repair, verify
 from tests.engine.colour import SPEC, picture, write_tar
 
 WRITES_INTO_ITS_INPUT = """
@@ -53,6 +53,7 @@ def test_a_folder_that_grew_can_be_embedded_and_verified(tmp_path: Path) -> None
     assert (done.rows, done.changed) == (40, 0)
     verdict = verify(store, read_bytes=True)
     assert (verdict.problems, verdict.members, verdict.images) == ([], 79, 40)
+    assert drift(store, 40, space="second").images == 40
 
 
 def test_relocating_to_a_tar_that_grew_does_not_hide_what_is_new(tmp_path: Path) -> None:

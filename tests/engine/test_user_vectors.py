@@ -19,7 +19,7 @@ from engine.request import Request
 from engine.sources import open_source
 from engine.store import Store
 from engine.user_vectors import read_vectors
-from tests.engine.colour import BLUE, GREEN, GREY, RED, SPEC, picture, write_tar
+from tests.engine.colour import BLUE, GREEN, GREY, RED, SPEC, Notes, picture, write_tar
 
 # In the order of the archive; by number it is 2, 10, 11, 30, and the broken one has a row too.
 FILES = {
@@ -31,22 +31,6 @@ FILES = {
 NAMES = list(FILES)
 ROWS = np.arange(1, 13, dtype=np.float32).reshape(4, 3) ** 2
 BY_NUMBER = [1, 0, 3, 2]
-
-
-class Notes:
-    """Keeps what a run says to its user."""
-
-    def __init__(self):
-        self.notes = []
-
-    def begin(self, what, total):
-        pass
-
-    def advance(self, images, rejected=0):
-        pass
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture
