@@ -45,7 +45,8 @@ class Collection:
         `image` are picture files, `id` names of stored images, `vector` .npy files; several are averaged.
         Raises a subclass of `engine.errors.EngineError`.
         """
-        from engine.search import Query, search
+        from engine.query import Query
+        from engine.search import search
 
         query = Query(_listed(image), [str(name) for name in _listed(id)], _listed(vector))
         return search(self.store, query, space=space, k=k, threshold=threshold, where=where, exclude_self=exclude_self)

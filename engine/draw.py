@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.pictures.grid import Tile, grid
-from engine.search import Answer, Query
+from engine.query import Query
+from engine.search import Answer
 from engine.store import Store
 from engine.store.names import resolve
 from engine.store.table import in_list

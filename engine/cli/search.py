@@ -40,7 +40,8 @@ def command(
     json: bool,
 ) -> None:
     """Find the images closest to a picture, a name or a vector."""
-    from engine.search import Query, search
+    from engine.query import Query
+    from engine.search import search
     from engine.store import Store
 
     opened = Store.open(store)

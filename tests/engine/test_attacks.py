@@ -12,9 +12,10 @@ from engine.embed import embed
 from engine.encoders import load
 from engine.errors import BadInput
 from engine.intake import intake
+from engine.query import Query
 from engine.relocate import relocate
 from engine.request import Request
-from engine.search import Query, search
+from engine.search import search
 from engine.store import Store
 from engine.verify import drift, repair, verify
 from tests.engine.colour import SPEC, picture, write_tar

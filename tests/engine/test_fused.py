@@ -11,9 +11,10 @@ from engine import fused
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.fill import fuse_spaces
 from engine.intake import intake
+from engine.query import Query
 from engine.remove import remove
 from engine.request import Request
-from engine.search import Query, search
+from engine.search import search
 from engine.store import Space, Store
 from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import SPEC as COLOUR

@@ -19,7 +19,8 @@ import pytest
 
 from engine.compact import sizes
 from engine.errors import EmptySpace, NoStore
-from engine.search import Query, search
+from engine.query import Query
+from engine.search import search
 from engine.store import Store
 from engine.verify import Verdict, drift, verify
 from tests.engine.colour import SPEC

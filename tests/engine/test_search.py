@@ -15,9 +15,10 @@ import pytest
 import engine as api
 from engine.errors import BadInput, EmptySpace, NoSuchImage
 from engine.intake import intake
+from engine.query import Query
 from engine.remove import remove
 from engine.request import Request
-from engine.search import Query, search
+from engine.search import search
 from engine.store import Store
 from tests.engine.colour import BLUE, GREEN, OLIVE, RED, SPEC, picture, unit, write_tar
 

@@ -21,10 +21,11 @@ from engine.fill import fill
 from engine.info import info, runs, spaces
 from engine.intake import estimate, intake
 from engine.members import members
+from engine.query import Query
 from engine.relocate import relocate
 from engine.remove import remove
 from engine.request import Request
-from engine.search import Query, search
+from engine.search import search
 from engine.store import Store
 from engine.verify import verify
 from tests.engine.brightness import SPEC as BRIGHTNESS
