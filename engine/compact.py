@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from engine.errors import StoreBusy
 from engine.store import Store, Table
@@ -13,6 +14,10 @@ from engine.store.durable import durable
 # After an ingest a table is compacted by itself when it has more than this of either.
 FRAGMENTS = 64
 VERSIONS = 256
+# Columns by which rows are looked up one at a time. Lance scans the rows that an index does not know yet, which is
+# quick enough for this many (a scan takes about 30 ms a million).
+LOOKUPS = {"members": ("image", "name"), "labels": ("id",)}
+UNINDEXED = 50_000
 # A search that runs meanwhile keeps the version it began with for a moment.
 GRACE = timedelta(hours=1)
 
@@ -39,8 +44,9 @@ def sizes(store: Store) -> Iterator[Size]:
 
 
 def piled_up(store: Store) -> list[str]:
-    """Return the tables that have more fragments or versions than is good for them."""
-    return [size.table for size in sizes(store) if size.fragments > FRAGMENTS or size.versions > VERSIONS]
+    """Return the tables that have more fragments, versions or rows no index knows than is good for them."""
+    crowded = {size.table for size in sizes(store) if size.fragments > FRAGMENTS or size.versions > VERSIONS}
+    return [table.name for table in store.tables() if table.name in crowded or _unindexed(table)]
 
 
 def compact(store: Store) -> None:
@@ -79,6 +85,28 @@ def _compact(table: Table, grace: timedelta, *, leftovers: bool) -> None:
         return
     with durable(table.path):
         dataset.optimize.compact_files(materialize_deletions_threshold=0.0)
-        newest = table.dataset()
-        assert newest is not None
-        newest.cleanup_old_versions(older_than=grace, delete_unverified=leftovers)
+        for column in _unindexed(table):
+            _newest(table).create_scalar_index(column, "BTREE")
+        _newest(table).cleanup_old_versions(older_than=grace, delete_unverified=leftovers)
+
+
+def _newest(table: Table) -> Any:
+    dataset = table.dataset()
+    assert dataset is not None
+    return dataset
+
+
+def _unindexed(table: Table) -> list[str]:
+    """Return the columns of `LOOKUPS` whose index is missing or does not know many of the rows."""
+    dataset = table.dataset()
+    if dataset is None or table.name not in LOOKUPS:
+        return []
+    counts = {str(part.fragment_id): part.count_rows() for part in dataset.get_fragments()}
+    known: dict[str, set[str]] = {}
+    for index in dataset.list_indices():
+        known.setdefault(index["fields"][0], set()).update(map(str, index["fragment_ids"]))
+    return [
+        column
+        for column in LOOKUPS[table.name]
+        if sum(rows for name, rows in counts.items() if name not in known.get(column, ())) > UNINDEXED
+    ]

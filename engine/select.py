@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.errors import BadInput
 from engine.store import Store
-from engine.store.table import steady
+from engine.store.table import in_list, steady
 from engine.store.vectors import id_array
 
 if TYPE_CHECKING:
@@ -92,11 +92,14 @@ def _selected(store: Store, where: str) -> pa.Table:
 
 def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
     """Return the label that counts of each of `ids` that has one."""
-    if store.labels.count() == 0:
+    given = store.labels.read(where=in_list("id", ids))
+    if len(given) == 0:
         return {}
-    database = connect(store)
-    rows = database.execute(f"SELECT id, label FROM ({LABELS}) WHERE id IN (SELECT unnest(?))", [ids]).fetchall()
-    return dict(rows)
+    import duckdb
+
+    with duckdb.connect() as database:
+        database.register("labels", given)
+        return dict(database.execute(LABELS).fetchall())
 
 
 def conflicting(store: Store) -> int:

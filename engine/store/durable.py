@@ -14,7 +14,7 @@ from engine.errors import DiskFull, StoreDamaged
 # Free bytes below which no commit is begun: Lance needs room for a manifest to fail cleanly.
 RESERVE = 16 * 2**20
 MARK = b"LANC"
-PARTS = ("data", "_versions", "_transactions", "_deletions")
+PARTS = ("data", "_versions", "_transactions", "_deletions", "_indices")
 
 
 @contextmanager
@@ -27,13 +27,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def files(table: Path) -> set[Path]:
     """Return every file of a Lance table."""
-    return {
-        Path(entry.path)
-        for part in PARTS
-        if (table / part).is_dir()
-        for entry in os.scandir(table / part)
-        if entry.is_file()
-    }
+    return {Path(folder, name) for part in PARTS for folder, _, names in os.walk(table / part) for name in names}
 
 
 def fsync(path: Path) -> None:
@@ -62,7 +56,8 @@ def durable(table: Path) -> Iterator[None]:
         with suppress(FileNotFoundError):
             fsync(path)
     # The table's own directory too: `_deletions` is made when rows are first deleted.
-    for directory in {path.parent for path in new} | {table} | (set() if before else {table.parent}):
+    parents = {path.parent for path in new}
+    for directory in parents | {path.parent for path in parents} | {table} | (set() if before else {table.parent}):
         fsync(directory)
 
 

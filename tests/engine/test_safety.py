@@ -51,6 +51,7 @@ if __name__ == "__main__":
     import engine.commit, engine.compact, engine.remove, engine.store.durable
     engine.commit.BLOCK_ROWS = int(os.environ.get("BLOCK_ROWS", "16"))
     engine.compact.FRAGMENTS = int(os.environ.get("FRAGMENTS", engine.compact.FRAGMENTS))
+    engine.compact.UNINDEXED = 100
     engine.remove.BATCH = 5
     engine.store.durable.RESERVE = int(os.environ.get("RESERVE", engine.store.durable.RESERVE))
     count_fsyncs()

@@ -15,7 +15,7 @@ import engine as api
 from engine.compact import compact
 from engine.embed import embed
 from engine.encoders import load
-from engine.errors import BadInput, EmptySpace, FingerprintMismatch, NoStore, SourceError
+from engine.errors import BadInput, EmptySpace, FingerprintMismatch, NoStore, NoSuchImage, SourceError
 from engine.export import export
 from engine.fill import fill
 from engine.info import info, runs, spaces
@@ -27,6 +27,7 @@ from engine.remove import remove
 from engine.request import Request
 from engine.search import search
 from engine.store import Store
+from engine.store.names import resolve
 from engine.verify import verify
 from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import BLUE, GREEN, GREY, OLIVE, RED, SPEC, picture, unit, write_tar
@@ -359,6 +360,28 @@ def test_compaction_keeps_every_row_and_drops_versions(tmp_path):
     assert [(hit.id, hit.score) for hit in search(store, Query(names=["2"])).hits] == [
         (hit.id, hit.score) for hit in answer.hits
     ]
+    assert verify(store).ok
+
+
+def test_rows_are_looked_up_through_an_index_and_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.compact.UNINDEXED", 1)
+    store = Store(tmp_path / "store")
+    named = {}
+    for number, colour in enumerate((RED, GREEN, BLUE, GREY, OLIVE)):
+        # The index is made for the first and brought up to date for every second of the others.
+        ingest(store.path, write_tar(tmp_path / f"{number}.tar", {f"{number}.png": picture(colour)}))
+        named[f"{number}.png"] = resolve(store, f"{number}.png")
+        assert {name: resolve(store, name) for name in named} == named
+    indexed = {index["fields"][0] for index in store.members.dataset().list_indices()}
+    assert indexed == {"image", "name"}
+    assert "ScalarIndexQuery" in store.members.dataset().scanner(filter="name = '0.png'").explain_plan()
+    assert {hit.id: hit.name for hit in search(store, Query(names=["2.png"])).hits} == {
+        image: name for name, image in named.items()
+    }
+    remove(store, ["1.png"])
+    with pytest.raises(NoSuchImage, match="was removed"):
+        resolve(store, "1.png")
+    assert {hit.name for hit in search(store, Query(names=["2.png"])).hits} == named.keys() - {"1.png"}
     assert verify(store).ok
 
 
