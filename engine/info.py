@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from engine import fused
+from engine import fused, kept_index
 from engine.compact import sizes
 from engine.select import connect
 from engine.store import Space, Store
@@ -25,7 +25,7 @@ def info(store: Store) -> dict[str, Any]:
         "sources": store.sources.count(),
         "spaces": {one["space"]: one for one in spaces(store)},
         "labels": dict(labels),
-        "indexes": [],
+        "indexes": [state for space in store.spaces().values() if (state := kept_index.read(store, space))],
         "default_space": store.default_space(),
         "bytes": sum(size.bytes for size in tables),
         "cache_bytes": sum(path.stat().st_size for path in store.cache.rglob("*") if path.is_file()),

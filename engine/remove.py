@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine import kept_index
 from engine.compact import purge
 from engine.errors import BadInput
 from engine.select import matching
@@ -82,6 +83,7 @@ def _finish(store: Store, run: str) -> Removed:
             table.delete(condition)
     # Caches and old versions still hold what was removed.
     drop(store.cache / "vectors")
+    kept_index.drop(store, list(store.spaces().values()))
     purge(store)
     store.end(run, "remove", {"images": len(gone), "members": len(members)})
     return run, len(gone), len(members)

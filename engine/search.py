@@ -73,7 +73,7 @@ def search(
     point = query_vector(store, query, named, chosen, vectors)
     own = [*named.values(), *map(id_of, query.images)] if exclude_self else []
     keep = _mask(store, vectors, where, own)
-    searcher = Searcher(vectors)
+    searcher = Searcher.open(store, chosen)
     hits, complete = _committed(store, searcher, point, k, threshold, keep)
     versions = store.versions([store.members, *(store.vectors_table(part) for part in _parts(store, chosen))])
     evidence = searcher.evidence(k if threshold is None else None)

@@ -19,6 +19,7 @@ COMMANDS = {
     "embed": "engine.cli.embed:command",
     "spaces": "engine.cli.spaces:command",
     "search": "engine.cli.search:command",
+    "index": "engine.cli.index:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

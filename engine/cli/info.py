@@ -30,6 +30,9 @@ def command(*, store: Path, json: bool) -> None:
             f"space {name}{default}: {space['rows']} vectors, {space['dim']}-d, "
             f"{space['encoder']}, {space['fingerprint']}"
         )
+    for one in found["indexes"]:
+        recalls = ", ".join(f"recall@{depth} {value:.3f}" for depth, value in one["recall"].items())
+        print(f"index {one['space']}: {one['kind']}, {counted(one['rows'], 'row')}, {recalls}")
     for source, number in found["labels"].items():
         print(f"labels {source}: {number}")
     rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from engine.errors import EngineError
+from engine.errors import BadInput, EngineError
 
 if TYPE_CHECKING:
     from engine.progress import Progress
@@ -113,3 +114,12 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def size_of(text: str) -> int:
+    """Return the bytes that `2GB`, `512MiB` or `1000` stand for; raise `BadInput` for anything else."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(?:([kmgt]?)(i?)b?)?", text.strip().lower())
+    if found is None:
+        raise BadInput(f"{text!r} is not a size", "write it as 2GB or 512MiB")
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** ("kmgt".index(prefix) + 1 if prefix else 0))
