@@ -27,6 +27,7 @@ COMMANDS = {
     "compact": "engine.cli.compact:command",
     "export": "engine.cli.export:command",
     "relocate": "engine.cli.relocate:command",
+    "bench": "engine.cli.bench:command",
 }
 
 
