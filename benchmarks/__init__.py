@@ -4,4 +4,7 @@ ingest.py     an ingest beside the bare decoder and the bare model
 memory.py     the peak memory of an ingest, small and large collection side by side
 search.py     a search in a fresh process at 100,000 × 512
 precision.py  fp32 beside bf16 and OpenVINO beside torch, on real photos
+peers/        indexes side by side: `engine bench search`
+bars.py       ratios to what the machine allows: `engine bench bars`
+soak.py       growth of the commands with n: `engine bench soak`
 """

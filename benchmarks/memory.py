@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Datasets
+from benchmarks.processes import family
 
 SMALL = 5000
 INTERVAL = 0.25
@@ -53,26 +54,13 @@ def peak(source: Path, store: Path) -> tuple[int, int]:
     process = subprocess.Popen([*command, "--encoder", "efficientnet_lite0"], stdout=-3, stderr=-3)
     most = 0
     while process.poll() is None:
-        most = max(most, sum(_anonymous(pid) for pid in _family(process.pid)))
+        most = max(most, sum(_anonymous(pid) for pid in family(process.pid)))
         time.sleep(INTERVAL)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
     from engine.store import Store
 
     return most, Store.open(store).images.count()
-
-
-def _family(pid: int) -> list[int]:
-    """Return a process and all its descendants."""
-    found = [pid]
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                found += _family(int(child))
-    except OSError:
-        # It ended while we looked.
-        return found
-    return found
 
 
 def _anonymous(pid: int) -> int:

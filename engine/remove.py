@@ -74,8 +74,7 @@ def _finish(store: Store, run: str) -> Removed:
     members = store.members.read(["image"], f"removed = {literal(run)}")["image"]
     struck = pc.unique(members)
     # After a removal that was killed one of the images may have been restored through another source.
-    alive = store.members.read(["image"], "removed IS NULL AND image IS NOT NULL")["image"]
-    gone = struck.filter(pc.invert(pc.is_in(struck, value_set=alive.combine_chunks()))).to_pylist()
+    gone = struck.filter(pc.invert(pc.is_in(struck, value_set=_alive(store, struck)))).to_pylist()
     spaces = [store.vectors_table(space) for space in store.spaces().values() if not space.virtual]
     for start in range(0, len(gone), BATCH):
         condition = in_list("id", gone[start : start + BATCH])
@@ -87,3 +86,10 @@ def _finish(store: Store, run: str) -> Removed:
     purge(store)
     store.end(run, "remove", {"images": len(gone), "members": len(members)})
     return run, len(gone), len(members)
+
+
+def _alive(store: Store, images: pa.Array) -> pa.Array:
+    """Return those of `images` that a member still has; the ledger is streamed."""
+    batches = store.members.scan(["image"], "removed IS NULL AND image IS NOT NULL")
+    parts = [batch["image"].filter(pc.is_in(batch["image"], value_set=images)) for batch in batches]
+    return pa.concat_arrays([images[:0], *parts])

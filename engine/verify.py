@@ -48,6 +48,14 @@ LAWS = {
     "thumbnails belong to no image": "SELECT count(*) FROM thumbnails ANTI JOIN images USING (id)",
     "labels belong to no image": "SELECT count(*) FROM labels ANTI JOIN images USING (id)",
 }
+SPACE_LAWS = {
+    "vectors are stored twice": "SELECT count(*) - count(DISTINCT id) FROM vectors",
+    "vectors belong to no image": "SELECT count(*) FROM vectors ANTI JOIN images USING (id)",
+}
+MISSING = """
+    SELECT count(DISTINCT image) FROM members ANTI JOIN vectors ON vectors.id = members.image
+    WHERE image IS NOT NULL AND removed IS NULL AND run IN (SELECT unnest(?::VARCHAR[]))
+"""
 # A source that changed before it was ingested to its end has been ingested since as what it is now.
 UNFINISHED = """
     SELECT path FROM sources WHERE NOT complete AND path NOT IN (SELECT path FROM sources WHERE complete)
@@ -131,44 +139,41 @@ def _ledger(store: Store, verdict: Verdict) -> None:
 
 
 def _space(store: Store, space: Space, verdict: Verdict) -> None:
-    table = store.vectors_table(space)
-    keys, bad = [], 0
-    for batch in table.scan(["id", "vector"]):
-        keys.append(sort_key(id_array(batch["id"])))
-        lengths = np.linalg.norm(matrix(batch["vector"], space.dim), axis=1)
-        # A comparison with NaN is false, so this counts what is not finite as well.
-        bad += len(lengths) - int(np.count_nonzero(np.abs(lengths - 1) < LENGTH_TOLERANCE))
-    ids = np.sort(np.concatenate([np.empty(0, "S32"), *keys]))
-    images = np.sort(sort_key(id_array(store.images.read(["id"])["id"])))
-    verdict.spaces[space.name] = len(ids)
-    promised = promised_ids(store, space)
-    counts = {
-        "vectors are stored twice": len(ids) - len(np.unique(ids)),
-        "vectors are not finite or not of unit length": bad,
-        "vectors belong to no image": int(np.count_nonzero(~np.isin(ids, images))),
-        "vectors are missing": int(np.count_nonzero(~np.isin(promised, ids))),
-    }
+    database = connect(store)
+    database.execute(f'CREATE VIEW vectors AS SELECT id FROM "{space.table}"')
+
+    def count(sql: str, *given: object) -> int:
+        return database.execute(sql, given).fetchall()[0][0]
+
+    verdict.spaces[space.name] = count("SELECT count(*) FROM vectors")
+    counts = {what: count(sql) for what, sql in SPACE_LAWS.items()}
+    counts["vectors are not finite or not of unit length"] = _not_unit(store, space)
+    counts["vectors are missing"] = count(MISSING, runs_that_filled(store, space))
     verdict.problems += [f"space {space.name!r}: {number} {what}" for what, number in counts.items() if number]
-    without = int(np.count_nonzero(~np.isin(images, ids)))
+    without = count("SELECT count(*) FROM images ANTI JOIN vectors USING (id)")
     if without and space.encoder not in ("user", "fused"):
         verdict.notes.append(
-            f"space {space.name!r} covers {len(images) - without} of {len(images)} images; "
+            f"space {space.name!r} covers {verdict.images - without} of {verdict.images} images; "
             f"run: engine embed --encoder {space.encoder}"
         )
 
 
-def promised_ids(store: Store, space: Space) -> np.ndarray:
-    """Return the images that were ingested in runs which filled `space`: each of them must have a vector."""
-    filled = [
+def _not_unit(store: Store, space: Space) -> int:
+    bad = 0
+    for batch in store.vectors_table(space).scan(["vector"]):
+        lengths = np.linalg.norm(matrix(batch["vector"], space.dim), axis=1)
+        # A comparison with NaN is false, so this counts what is not finite as well.
+        bad += len(lengths) - int(np.count_nonzero(np.abs(lengths - 1) < LENGTH_TOLERANCE))
+    return bad
+
+
+def runs_that_filled(store: Store, space: Space) -> list[str]:
+    """Return the ingests that filled `space`: each image that one of them brought must have a vector."""
+    return [
         row["run"]
         for row in store.runs.rows(["run", "details"], "event = 'start' AND command = 'ingest'")
         if space.name in json.loads(row["details"]).get("spaces", ())
     ]
-    if not filled:
-        return np.empty(0, "S32")
-    runs = ", ".join(literal(run) for run in filled)
-    rows = store.members.read(["image"], f"image IS NOT NULL AND removed IS NULL AND run IN ({runs})")
-    return np.unique(sort_key(id_array(rows["image"])))
 
 
 def _bytes(store: Store, progress: Progress) -> Iterator[str]:

@@ -39,7 +39,7 @@ MAY_IMPORT = {
 # Which rooms may import a library that is slow to load or that one room hides from the others.
 ONLY_IN = {
     "lance": {"engine.store"},
-    "lancedb": {"engine.store"},
+    "lancedb": {"engine.store", "benchmarks"},
     "torch": {"engine.encoders", "classifiers", "benchmarks"},
     "torchvision": {"engine.encoders", "classifiers", "benchmarks"},
     "timm": {"engine.encoders", "benchmarks"},

@@ -28,6 +28,7 @@ COMMANDS = {
     "compact": "engine.cli.compact:command",
     "export": "engine.cli.export:command",
     "relocate": "engine.cli.relocate:command",
+    "bench": "engine.cli.bench:command",
 }
 
 

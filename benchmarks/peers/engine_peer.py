@@ -1,0 +1,90 @@
+"""The indexes of this project, asked through the interface that `search` uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from importlib import import_module
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.base import Effort, Positions, Vectors
+from indexers import INDEXES
+
+
+class ExactPeer:
+    """The exact index; the others differ from it in `kind` alone."""
+
+    kind = "exact"
+
+    def __init__(self) -> None:
+        if self.kind not in INDEXES:
+            raise ImportError(f"there is no index {self.kind!r}", name=f"indexers.{self.kind}")
+        module, _, name = INDEXES[self.kind].partition(":")
+        # Whatever the kind, it has more than the `Index` that all have.
+        self._kind: Any = getattr(import_module(module), name)
+        self._index: Any = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        params = getattr(self._index, "params", None)
+        return asdict(params) if is_dataclass(params) and not isinstance(params, type) else {}
+
+    def build(self, X: Vectors, folder: Path) -> None:
+        self._saved, self._bytes = folder / "saved", X.nbytes
+        given = self._given(len(X))
+        self._index = self._kind(self._kind.Params(**given)) if given else self._kind()
+        self._index.add(X)
+
+    def _given(self, rows: int) -> dict[str, Any]:
+        """Return the parameters that depend on the number of rows; the others are what they are by default."""
+        return {}
+
+    def efforts(self) -> Sequence[Effort]:
+        ladder = getattr(self._index, "efforts", None)
+        return list(ladder()) or [None] if ladder else [None]
+
+    def query(self, q: Vectors, k: int, effort: Effort) -> Positions:
+        return self.query_batch(q[None], k, effort)[0]
+
+    def query_batch(self, Q: Vectors, k: int, effort: Effort) -> Sequence[Positions]:
+        found = self._index.search(Q, k) if effort is None else self._index.search(Q, k, effort=effort)
+        return [np.asarray(one.positions) for one in found]
+
+    def size_bytes(self) -> int:
+        # The vectors stay beside the index: answers are scored from them.
+        if not hasattr(self._index, "save"):
+            return self._bytes
+        self._index.save(self._saved)
+        return self._bytes + sum(path.stat().st_size for path in self._saved.rglob("*"))
+
+
+class FlatPeer(ExactPeer):
+    """Every row is compared, by FAISS."""
+
+    kind = "flat"
+
+
+class HNSWPeer(ExactPeer):
+    """A graph of layers."""
+
+    kind = "hnsw"
+
+
+class IVFPeer(ExactPeer):
+    """Inverted lists, 4·√rows of them."""
+
+    kind = "ivf"
+
+    def _given(self, rows: int) -> dict[str, Any]:
+        # FAISS wants 39 rows a list to train on.
+        return {"lists": max(1, min(int(4 * sqrt(rows)), rows // 39))}
+
+
+class PQPeer(ExactPeer):
+    """Product quantisation, the best scored again from the vectors."""
+
+    kind = "pq"

@@ -1,0 +1,97 @@
+"""Turns: every competitor answers the same block of queries before anybody answers the next. Raw lines come out.
+
+The `kind` of a line: `run` (what was measured, where), `truth` (exact answers of a query), `build`, `missing`, `block`.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.base import Effort
+from benchmarks.peers.vectors import Held, truth
+from benchmarks.peers.worker import Failed, Worker
+from engine.progress import Progress
+
+ROUNDS = 5
+PACKAGES = ("numpy", "faiss-cpu", "lancedb", "hnswlib", "usearch", "scikit-learn")
+Line = dict[str, Any]
+
+
+def race(held: Held, peers: Mapping[str, str], folder: Path, *, seed: int, progress: Progress) -> Iterator[Line]:
+    """Yield the raw lines. A round takes a fifth of the queries, its competitors in an order of its own."""
+    yield {"kind": "run", "dataset": held.name, "rows": len(held.rows), "dim": held.rows.shape[1],
+           "queries": len(held.queries), "rounds": ROUNDS, "seed": seed, "threads": 1, **machine()}  # fmt: skip
+    for query, (positions, scores) in enumerate(truth(held)):
+        yield {"kind": "truth", "query": query, "ids": positions.tolist(), "scores": scores.tolist()}
+    workers: dict[str, Worker] = {}
+    try:
+        efforts: dict[str, list[Effort]] = {}
+        for name, reference in peers.items():
+            progress.note(f"{held.name}: build {name}")
+            place = folder / name.replace(" ", "-")
+            place.mkdir()
+            workers[name] = Worker(reference, held.path, place, held.queries)
+            try:
+                built = workers[name].build()
+            except Failed as reason:
+                yield {"kind": "missing", "competitor": name, "reason": str(reason)}
+                continue
+            efforts[name] = built["efforts"]
+            yield {"kind": "build", "competitor": name, **built}
+        yield from _turns(workers, efforts, len(held.queries), seed, progress)
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def _turns(
+    workers: Mapping[str, Worker], efforts: dict[str, list[Effort]], queries: int, seed: int, progress: Progress
+) -> Iterator[Line]:
+    rng = np.random.default_rng(seed)
+    ladder = max((len(steps) for steps in efforts.values()), default=0)
+    for number, block in enumerate(np.array_split(np.arange(queries), min(ROUNDS, queries))):
+        progress.note(f"round {number + 1} of {min(ROUNDS, queries)}")
+        for step in range(ladder):
+            for name in rng.permutation([name for name, steps in efforts.items() if step < len(steps)]):
+                name = str(name)
+                try:
+                    yield from _turn(workers[name], name, efforts[name][step], number, block)
+                except Failed as reason:
+                    yield {"kind": "missing", "competitor": name, "reason": str(reason)}
+                    del efforts[name]
+
+
+def _turn(worker: Worker, name: str, effort: Effort, number: int, block: np.ndarray) -> Iterator[Line]:
+    first, last = int(block[0]), int(block[-1]) + 1
+    # Recall at 100 needs no more than one block of queries.
+    for mode, k in (("single", 10), ("batch", 10), *([("batch", 100)] if number == 0 else [])):
+        answer = worker.ask(first, last, k, effort, batch=mode == "batch")
+        yield {"kind": "block", "competitor": name, "effort": effort, "round": number, "mode": mode, "k": k,
+               "first": first, **answer}  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """Return what a figure depends on: processor, Python, versions of the competitors."""
+    return {"cpu": _cpu(), "python": platform.python_version(), "versions": dict(_versions())}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue

@@ -1,0 +1,62 @@
+"""What a process and its descendants take: memory of their own, seconds, and what they printed."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+INTERVAL = 0.02
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ended: `peak_bytes` of anonymous memory over its whole tree, sampled; seconds; its output."""
+
+    code: int
+    peak_bytes: int
+    seconds: float
+    stdout: str
+    stderr: str
+
+
+def watched(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Ran:
+    """Run a command to its end and return what it took."""
+    # Files, because a pipe that nobody reads fills up and stops the command.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        began = time.monotonic()
+        process = subprocess.Popen(list(command), stdout=out, stderr=err, env=env)
+        most = 0
+        while process.poll() is None:
+            most = max(most, sum(anonymous(pid) for pid in family(process.pid)))
+            time.sleep(INTERVAL)
+        seconds = time.monotonic() - began
+        out.seek(0)
+        err.seek(0)
+        return Ran(process.returncode, most, seconds, out.read(), err.read())
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    found = [pid]
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += family(int(child))
+    except OSError:
+        # It ended while we looked.
+        return found
+    return found
+
+
+def anonymous(pid: int) -> int:
+    """Return the resident bytes of a process that no file backs: its own memory, and what it shares without a file."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    sizes = dict(line.split(":", 1) for line in lines)
+    return sum(1024 * int(sizes[name].split()[0]) for name in ("RssAnon", "RssShmem") if name in sizes)

@@ -1,0 +1,212 @@
+"""Raw lines → figures worked out by hand, and every exact competitor against NumPy in float64."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.clustered import Clustered
+from benchmarks.peers import PEERS
+from benchmarks.peers.metrics import Race, Result, cheapest, front, measured, recall
+from benchmarks.peers.race import race
+from benchmarks.peers.report import markdown, verdict
+from benchmarks.peers.suite import run
+from benchmarks.peers.vectors import Held
+from benchmarks.suites import Settings
+from engine.errors import BadInput
+from engine.progress import Silent
+
+EXACT = {"numpy", "engine exact", "engine flat", "lancedb flat", "scikit-learn"}
+HEADER = {
+    "kind": "run", "dataset": "by hand", "rows": 4, "dim": 2, "queries": 2, "rounds": 2, "seed": 0, "threads": 1,
+    "cpu": "abacus", "python": "3", "versions": {"numpy": "2"},
+}  # fmt: skip
+TRUTH = [
+    {"kind": "truth", "query": 0, "ids": [3, 1, 0, 2], "scores": [1.0, 0.9, 0.8, 0.1]},
+    {"kind": "truth", "query": 1, "ids": [0, 2, 1, 3], "scores": [1.0, 0.5, 0.5, 0.5]},
+]
+
+
+def built(name: str, efforts: list[int | None], **facts) -> dict:
+    known = {"params": {"M": 2}, "seconds": 3.0, "peak_bytes": 2**20, "size_bytes": 2**21}
+    return {"kind": "build", "competitor": name, "efforts": efforts, **known, **facts}
+
+
+def block(name: str, effort: int | None, mode: str, k: int, first: int, ids: list, seconds: list) -> dict:
+    return {
+        "kind": "block", "competitor": name, "effort": effort, "round": first, "mode": mode, "k": k, "first": first,
+        "ids": ids, "seconds": seconds,
+    }  # fmt: skip
+
+
+def by_hand() -> list[dict]:
+    """Return raw lines of a graph that finds three of four rows of one query and all of the other."""
+    return [
+        HEADER,
+        *TRUTH,
+        built("graph", [5]),
+        block("graph", 5, "single", 10, 0, [[3, 1, 0]], [0.004]),
+        block("graph", 5, "single", 10, 1, [[0, 1, 2, 3]], [0.002]),
+        block("graph", 5, "batch", 10, 0, [[3, 1, 0]], [0.5]),
+        block("graph", 5, "batch", 10, 1, [[0, 1, 2, 3]], [1.5]),
+        block("graph", 5, "batch", 100, 0, [[3, 1, 0, 2]], [9.0]),
+        built("gone", [None]),
+        {"kind": "missing", "competitor": "gone", "reason": "its process ended"},
+        {"kind": "missing", "competitor": "absent", "reason": "not installed (absent)"},
+    ]
+
+
+def test_raw_lines_become_the_figures_worked_out_by_hand():
+    found = measured(by_hand())
+    graph, gone, absent = found.results
+    assert (graph.competitor, graph.params, graph.effort) == ("graph", {"M": 2}, 5)
+    # k is at most the 4 rows there are: 3 of 4 and 4 of 4.
+    assert graph.recall_at_10 == pytest.approx((3 / 4 + 1) / 2)
+    assert graph.recall_at_100 == 1.0
+    assert (graph.p50, graph.p95) == pytest.approx((0.003, 0.002 + 0.95 * 0.002))
+    # Two queries in 0.5 + 1.5 seconds.
+    assert graph.queries_per_second == pytest.approx(1.0)
+    assert (graph.build_seconds, graph.build_peak_bytes, graph.size_bytes) == (3.0, 2**20, 2**21)
+    assert (gone.missing, absent.missing) == ("its process ended", "not installed (absent)")
+
+
+@pytest.mark.parametrize(
+    ("found", "k", "expected"),
+    [
+        ([3, 1], 2, 1.0),
+        ([1, 3], 2, 1.0),
+        ([3, 0], 2, 0.5),
+        ([], 2, 0.0),
+        ([3, 1, 0, 2], 2, 1.0),
+        ([2, 3, 1], 2, 0.5),
+    ],
+)
+def test_recall_counts_the_k_best(found, k, expected):
+    assert recall(found, TRUTH[0], k) == expected
+
+
+@pytest.mark.parametrize("found", [[0, 1], [0, 2], [0, 3]])
+def test_a_row_that_ties_with_the_last_is_as_good(found):
+    assert recall(found, TRUTH[1], 2) == 1.0
+
+
+def test_ties_do_not_take_recall_beyond_one():
+    assert recall([0, 1, 2, 3], TRUTH[1], 2) == 1.0
+    assert recall([1, 2, 3], TRUTH[1], 3) == 1.0
+
+
+def some_results() -> list[Result]:
+    return [
+        Result("engine a", effort=1, recall_at_10=0.90, p50=1.0),
+        Result("engine a", effort=2, recall_at_10=0.95, p50=3.0),
+        Result("engine a", effort=3, recall_at_10=0.94, p50=4.0),
+        Result("peer", effort=9, recall_at_10=0.99, p50=2.0),
+    ]
+
+
+def test_the_front_is_what_nothing_beats():
+    assert [one.effort for one in front(some_results()[:3])] == [1, 2]
+    assert [one.effort for one in front(some_results())] == [1, 9]
+
+
+def test_the_cheapest_reaches_the_target():
+    assert cheapest(some_results()[:3], 0.94) == some_results()[1]
+    assert cheapest(some_results(), 0.995) is None
+
+
+def test_the_verdict_says_where_a_peer_is_faster():
+    assert verdict(some_results(), 0.90) == "engine a is 2.00 × as fast as the fastest peer, peer."
+    assert verdict(some_results(), 0.95) == "peer is 1.50 × as fast as the fastest of ours, engine a."
+    assert verdict(some_results(), 0.99) == "No index of this project reached 0.99."
+
+
+def test_the_table_has_a_line_for_each_competitor_and_says_what_is_missing():
+    text = markdown(measured(by_hand()))
+    assert "| graph | – | at most 0.875 |" in text
+    assert "- absent: not installed (absent)" in text
+    assert "by hand: 4 × 2" in text
+
+
+@pytest.mark.parametrize("name", sorted(PEERS))
+def test_a_competitor_finds_what_numpy_finds(name, tmp_path):
+    made = Clustered(1200, 32)
+    X, Q = np.concatenate(list(made.blocks())), made.queries(12)
+    module, _, kind = PEERS[name].partition(":")
+    try:
+        peer = getattr(import_module(module), kind)()
+    except ImportError as error:
+        pytest.skip(f"{name}: {error}")
+    peer.build(X, tmp_path)
+    effort = peer.efforts()[-1]
+    exact = np.argsort(-(Q.astype(np.float64) @ X.T.astype(np.float64)), axis=1, kind="stable")[:, :10]
+    alone, together = [peer.query(q, 10, effort) for q in Q], peer.query_batch(Q, 10, effort)
+    if name in EXACT:
+        np.testing.assert_array_equal(alone, exact)
+        np.testing.assert_array_equal(together, exact)
+    for found in (alone, together):
+        shared = [len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]
+        assert np.mean(shared) >= 9
+    assert peer.size_bytes() >= X.nbytes / 4
+    assert json.loads(json.dumps(dict(peer.params))) == dict(peer.params)
+
+
+def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
+    made = Clustered(300, 16)
+    np.save(tmp_path / "rows.npy", np.concatenate(list(made.blocks())))
+    held = Held("tiny", tmp_path / "rows.npy", made.queries(10))
+    peers = {"numpy": PEERS["numpy"], "engine exact": PEERS["engine exact"], "absent": "benchmarks.absent:Absent"}
+    (tmp_path / "work").mkdir()
+    lines = list(race(held, peers, tmp_path / "work", seed=0, progress=Silent()))
+    blocks = [line for line in lines if line["kind"] == "block"]
+    for name in ("numpy", "engine exact"):
+        own = [line for line in blocks if line["competitor"] == name]
+        assert [line["first"] for line in own if line["mode"] == "single"] == [0, 2, 4, 6, 8]
+        assert [line["k"] for line in own if line["round"] == 0] == [10, 10, 100]
+    # Nobody answers a second block before all have answered the first.
+    assert [line["round"] for line in blocks] == sorted(line["round"] for line in blocks)
+    with gzip.open(tmp_path / "raw-tiny.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    rows = list(run(Settings(tmp_path, reuse=True), Silent()))
+    assert [(row["method"], row["available"]) for row in rows] == [
+        ("numpy", True), ("engine exact", True), ("absent", False),
+    ]  # fmt: skip
+    assert [row["metrics"]["recall_at_10"] for row in rows[:2]] == [1.0, 1.0]
+    assert "not installed" in rows[2]["note"]
+    assert (tmp_path / "tiny.png").read_bytes().startswith(b"\x89PNG")
+    assert rows[0]["metrics"].items() <= vars(measured(lines).results[0]).items()
+
+
+def test_nothing_to_reuse_is_said(tmp_path):
+    with pytest.raises(BadInput, match="no raw"):
+        list(run(Settings(tmp_path, reuse=True), Silent()))
+
+
+def test_a_plot_of_nothing_but_the_missing_is_drawn(tmp_path: Path):
+    from benchmarks.peers.plot import draw
+
+    draw(Race({**HEADER}, [Result("absent", missing="not installed")]), tmp_path / "empty.png")
+    assert (tmp_path / "empty.png").stat().st_size > 0
+
+
+def test_made_vectors_are_as_close_as_those_of_photos():
+    made = Clustered(10_000)
+    X, Q = np.concatenate(list(made.blocks())), made.queries(200)
+    assert X.dtype == Q.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, atol=1e-5)
+    scores = np.sort(Q @ X.T, axis=1)[:, ::-1]
+    # Caltech-101 through an ImageNet network has 0.26, 0.79, 0.71 and 0.55.
+    assert scores.mean() == pytest.approx(0.26, abs=0.05)
+    for rank, expected in ((1, 0.79), (10, 0.71), (100, 0.55)):
+        assert scores[:, rank - 1].mean() == pytest.approx(expected, abs=0.05)
+
+
+def test_made_vectors_are_the_same_each_time_and_queries_are_not_among_them():
+    X = np.concatenate(list(Clustered(9000, 16).blocks()))
+    np.testing.assert_array_equal(X, np.concatenate(list(Clustered(9000, 16).blocks())))
+    assert (Clustered(9000, 16).queries(50) @ X.T).max() < 1 - 1e-6
+    assert not np.array_equal(X[:10], np.concatenate(list(Clustered(9000, 16, seed=1).blocks()))[:10])
