@@ -46,8 +46,9 @@ def build(
     """Build an index over the vectors of a space; return what was measured of it, the keys of `engine index --json`.
 
     `kind` is one of `INDEXES` or "auto", which goes by the number of rows and by `memory`, the bytes that the index
-    may take (None: a quarter of the machine's). The effort of a search is the least at which the recall of the held-out rows
-    reaches `recall`, at 10 and at 100 hits each by itself; where none does, `reached` is false and the best counts.
+    may take (None: a quarter of the machine's). The effort of a search is the least at which the recall of the
+    held-out rows reaches `recall`, at 10 and at 100 hits each by itself; where none does, `reached` is false and the
+    best counts.
     The index before it answers until this one is whole. Raises `BadInput`, `EmptySpace`.
     """
     if not 0 < recall <= 1:
@@ -100,9 +101,7 @@ def update(store: Store, space: str | None = None, *, progress: Progress | None 
     )
 
 
-def _extended(
-    store: Store, space: Space, vectors: VectorCache, kept: KeptIndex, told: Progress
-) -> dict[str, Any]:
+def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex, told: Progress) -> dict[str, Any]:
     began = time.monotonic()
     old = ids_of(store, space, kept.state, "held")
     newer = np.setdiff1d(kept.loose, vectors.positions(old))

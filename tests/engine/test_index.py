@@ -24,6 +24,7 @@ from engine.search import search
 from engine.searcher import Searcher
 from engine.store import Store
 from engine.store.vectors import unit, vector_rows
+from indexers.scores import MARGIN
 
 ROWS, DIM = 4000, 16
 KINDS = ("hnsw", "ivf", "pq")
@@ -88,7 +89,7 @@ def test_the_recall_that_is_kept_is_what_a_matrix_product_says(store, kind):
             scores = X[kept.places] @ X[place]
             border = np.sort(scores)[-depth]
             found = kept.index.search(vectors.matrix[place][None], depth, effort=effort)[0]
-            shares.append(np.mean(scores[found.positions] >= border - 1e-6))
+            shares.append(np.mean(scores[found.positions] >= border - MARGIN))
         assert state["recall"][str(depth)] == pytest.approx(np.mean(shares), abs=1e-9)
         assert state["recall"][str(depth)] >= 0.9 or not state["reached"]
 
