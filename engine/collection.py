@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine.store import Store
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engine.batch import Written
     from engine.export import Exported
+    from engine.query import Query
     from engine.search import Answer
     from engine.verify import Verdict
 
-Names = str | PathLike[str] | Sequence[str | PathLike[str]]
+# What is given once or several times: a name, a path, or what is held in memory.
+Given = Any
 
 
 class Collection:
@@ -31,25 +38,62 @@ class Collection:
     def search(
         self,
         *,
-        image: Names = (),
-        id: Names = (),
-        vector: Names = (),
+        image: Given = (),
+        id: Given = (),
+        vector: Given = (),
+        like: Given = (),
+        unlike: Given = (),
         space: str | None = None,
         k: int | None = None,
         threshold: float | None = None,
+        fpr: float | None = None,
         where: str | None = None,
         exclude_self: bool = False,
+        exact: bool = False,
     ) -> Answer:
-        """Return the `k` closest images (10 by default), or all with `score >= threshold`, best first.
+        """Return the `k` closest images (10 by default), or all with `score >= threshold` or by `fpr`, best first.
 
-        `image` are picture files, `id` names of stored images, `vector` .npy files; several are averaged.
+        `image` is a picture: a path, a PIL image or a uint8 array (h, w, 3); `id` the name of a stored image; `vector`
+        a .npy file or an array (dim,) or (n, dim); `like` and `unlike` are names or pictures. Each may be a list.
         Raises a subclass of `engine.errors.EngineError`.
         """
-        from engine.query import Query
         from engine.search import search
 
-        query = Query(_listed(image), [str(name) for name in _listed(id)], _listed(vector))
-        return search(self.store, query, space=space, k=k, threshold=threshold, where=where, exclude_self=exclude_self)
+        query = _query(image, id, vector, like, unlike)
+        return search(
+            self.store, query, space=space, k=k, threshold=threshold, fpr=fpr, where=where,
+            exclude_self=exclude_self, exact=exact,
+        )  # fmt: skip
+
+    def search_many(
+        self,
+        *,
+        images: str | PathLike[str] | None = None,
+        vectors: str | PathLike[str] | NDArray[Any] | None = None,
+        ids: str | PathLike[str] | Sequence[str] | None = None,
+        all: bool = False,
+        output: str | PathLike[str] | None = None,
+        space: str | None = None,
+        k: int | None = None,
+        threshold: float | None = None,
+        fpr: float | None = None,
+        where: str | None = None,
+        exclude_self: bool = False,
+        exact: bool = False,
+    ) -> Iterator[Answer] | Written:
+        """Yield the answer to each of many queries, or write all hits into `output` (.parquet, .csv, .jsonl).
+
+        The queries are the `images` of a source, the rows of `vectors` (a .npy file or an array), stored images by
+        `ids` (names, or a text file of them), or `all` stored images.
+        Raises a subclass of `engine.errors.EngineError`.
+        """
+        from engine.batch import Queries, batch
+
+        made = batch(
+            self.store, Queries(images, vectors, ids, all), space=space, k=k, threshold=threshold, fpr=fpr,
+            where=where, exclude_self=exclude_self, exact=exact, output=output,
+        )  # fmt: skip
+        return made.answers() if output is None else made.write(output)
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds: the keys of `engine info --json`."""
@@ -75,5 +119,15 @@ class Collection:
         return self.store.database()
 
 
-def _listed(names: Names) -> list[str | PathLike[str]]:
-    return [names] if isinstance(names, str | PathLike) else list(names)
+def _query(image: Given, id: Given, vector: Given, like: Given, unlike: Given) -> Query:
+    from engine.query import Query
+
+    names = [str(name) for name in _listed(id)]
+    return Query(_listed(image), names, _listed(vector), _listed(like), _listed(unlike))
+
+
+def _listed(given: Given) -> list[Any]:
+    """Return what was given once or several times as a list."""
+    # A PIL image is not iterable; an array is, and is one picture or the vectors of one query.
+    alone = isinstance(given, str | PathLike | np.ndarray) or not isinstance(given, Iterable)
+    return [given] if alone else list(given)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from engine.pictures.grid import Tile, grid
-from engine.query import Query
-from engine.search import Answer
+from engine.query import Part, Query, resolved
+from engine.search import Answer, Hit
 from engine.store import Store
-from engine.store.names import resolve
 from engine.store.table import in_list
 
 MOST = 60
@@ -24,14 +26,24 @@ def thumbnails(store: Store, ids: Sequence[bytes]) -> dict[bytes, bytes]:
 def draw_answer(store: Store, query: Query, answer: Answer, path: Path) -> Path:
     """Draw the query and at most 60 hits, with scores and names, into a PNG file."""
     hits = answer.hits[:MOST]
-    named = {name: resolve(store, name) for name in query.names}
-    pictures = thumbnails(store, [*named.values(), *(hit.id for hit in hits)])
-    tiles = [Tile(Path(file).read_bytes(), Path(file).name, "query", accent=True) for file in query.images]
-    tiles += [Tile(pictures.get(image), name, "query", accent=True) for name, image in named.items()]
-    tiles += [Tile(pictures.get(hit.id), hit.name, _detail(hit.score, hit.label)) for hit in hits]
+    parts = resolved(store, query)
+    pictures = thumbnails(store, [*(part.id for part in parts if part.id), *(hit.id for hit in hits)])
+    tiles = [_asked(part, pictures) for part in parts]
+    tiles += [Tile(pictures.get(hit.id), hit.name, _detail(hit)) for hit in hits]
     shown = f"the first {MOST} of {len(answer.hits)}" if len(answer.hits) > MOST else f"{len(answer.hits)}"
     return grid(tiles, path, title=f"{shown} hits in space {answer.space} for {answer.query}")
 
 
-def _detail(score: float, label: str | None) -> str:
-    return f"{score:.3f}" + (f"  {label}" if label else "")
+def _asked(part: Part, pictures: Mapping[bytes, bytes]) -> Tile:
+    detail = "unlike" if not part.wanted else "like" if part.example else "query"
+    if isinstance(part.picture, str | PathLike):
+        return Tile(Path(part.picture).read_bytes(), part.name, detail, accent=True)
+    if isinstance(part.picture, np.ndarray):
+        from PIL import Image
+
+        return Tile(Image.fromarray(part.picture), part.name, detail, accent=True)
+    return Tile(pictures.get(part.id) if part.id else part.picture, part.name, detail, accent=True)
+
+
+def _detail(hit: Hit) -> str:
+    return "  ".join(filter(None, [f"{hit.score:.3f}", hit.label, f"fpr {hit.fpr:.0e}"]))

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.background import background
 from engine.encoders.base import names_space
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.vectors import sort_key, unit, vector_rows
 
-PAIRS = 10_000
-SEED = 0
 ROWS = 4096
 
 
@@ -96,13 +94,6 @@ def components(store: Store, space: Space) -> list[tuple[Space, float]]:
     return found
 
 
-def spread(matrix: NDArray[np.float32], *, seed: int = SEED) -> float:
-    """Return the standard deviation of the cosines of 10,000 random pairs of rows: the background's spread."""
-    rows = np.random.default_rng(seed).integers(0, len(matrix), (2, PAIRS))
-    rows = rows[:, rows[0] != rows[1]]
-    return float(np.einsum("ij,ij->i", matrix[rows[0]], matrix[rows[1]]).std()) if rows.size else 0.0
-
-
 def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtual: bool) -> Space:
     """Return the fused space of `parts` (space → weight); a weight of None is the inverse of the space's spread.
 
@@ -125,11 +116,23 @@ def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtua
     if not given and known is not None and known.recipe.get("fingerprints") == fingerprints:
         weights = known.recipe["weights"]
     else:
-        raw = {part: parts[part] or _inverse_spread(store, spaces[part]) for part in spaces}
-        # Rounded before use, so that the recipe as it is written gives these very vectors.
-        weights = {part: round(weight / sum(raw.values()), 6) for part, weight in raw.items()}
-        if not all(weights.values()):
-            raise BadInput(f"a weight below 0.000001 of the sum counts for nothing: {raw}", "leave that component out")
+        remedy = "give the weights: --fuse clip=0.7 --fuse resnet=0.3"
+        weights = normalised({part: parts[part] or 1 / spread(store, spaces[part], remedy=remedy) for part in spaces})
+    return fused_space(name, weights, spaces, virtual=virtual)
+
+
+def normalised(raw: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights as shares of their sum; raise `BadInput` if one of them counts for nothing."""
+    # Rounded before use, so that the recipe as it is written gives these very vectors.
+    weights = {part: round(weight / sum(raw.values()), 6) for part, weight in raw.items()}
+    if not all(weights.values()):
+        raise BadInput(f"a weight below 0.000001 of the sum counts for nothing: {raw}", "leave that component out")
+    return weights
+
+
+def fused_space(name: str, weights: Mapping[str, float], spaces: Mapping[str, Space], *, virtual: bool) -> Space:
+    """Return the space of a recipe: weights that sum to 1, and the spaces that they weigh."""
+    fingerprints = {part: space.fingerprint for part, space in spaces.items()}
     text = json.dumps({"weights": weights, "fingerprints": fingerprints}, sort_keys=True)
     return Space(
         name,
@@ -140,14 +143,15 @@ def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtua
     )
 
 
-def _inverse_spread(store: Store, space: Space) -> float:
-    width = spread(store.vectors(space).matrix) if len(store.vectors(space)) > 1 else 0.0
+def spread(store: Store, space: Space, *, remedy: str) -> float:
+    """Return the standard deviation of the space's background scores; raise `BadInput` where there is none."""
+    width = background(store, space, store.vectors(space)).spread
     if width == 0:
         raise BadInput(
             f"space {space.name!r} has no spread to weigh it by (its vectors are too few or all alike)",
-            "give the weights: --fuse clip=0.7 --fuse resnet=0.3",
+            remedy,
         )
-    return 1 / width
+    return width
 
 
 def fill(store: Store, space: Space) -> int:
@@ -161,14 +165,3 @@ def fill(store: Store, space: Space) -> int:
         rows = source.matrix[np.arange(start, start + len(ids))]
         written += table.merge(vector_rows([one.tobytes() for one in ids], unit(rows, space.name)))
     return written
-
-
-def encode_fused(
-    store: Store,
-    paths: Sequence[str | PathLike[str]],
-    space: Space,
-    encode: Callable[[Store, Sequence[str | PathLike[str]], Space], NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """Return the fused vectors (n, dim) of pictures on disk, each component made by `encode`."""
-    parts = [root * unit(encode(store, paths, part), part.name) for part, root in components(store, space)]
-    return np.concatenate(parts, axis=1).astype(np.float32)

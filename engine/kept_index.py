@@ -53,6 +53,7 @@ class KeptIndex:
 
 
 def folder(store: Store, space: Space) -> Path:
+    """Return where the index of a space is kept."""
     return store.cache / "indexes" / space.table
 
 

@@ -102,6 +102,15 @@ def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
         return dict(database.execute(LABELS).fetchall())
 
 
+def all_labels(store: Store) -> pa.Table:
+    """Return the label that counts of every image that has one: columns id and label."""
+    import pyarrow as pa
+
+    if store.labels.count() == 0:
+        return pa.schema([("id", pa.binary()), ("label", pa.string())]).empty_table()
+    return steady(lambda: connect(store).sql(LABELS).to_arrow_table())
+
+
 def conflicting(store: Store) -> int:
     """Return how many images have no label because two count alike."""
     return connect(store).execute(CONFLICTS).fetchall()[0][0] if store.labels.count() else 0

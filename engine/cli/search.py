@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.output import FILE, counted, emit, json_option, say, space_option, store_option, table
-
-if TYPE_CHECKING:
-    from engine.search import Answer
+from engine.cli.hits import document, show, show_many, show_written
+from engine.cli.output import FILE, emit, emit_lines, json_option, progress, say, store_option
+from engine.errors import BadInput
 
 
 @click.command
 @click.option("--image", type=FILE, multiple=True, help="A picture file; repeated: their mean.")
 @click.option("--id", multiple=True, help="A stored image: name, stem, @N or id:HEX.")
 @click.option("--vector", type=FILE, multiple=True, help="A .npy file with a vector.")
+@click.option("--like", multiple=True, help="An example, by name or picture file; is no answer itself.")
+@click.option("--unlike", multiple=True, help="An example of what to keep away from.")
+@click.option("--images", type=FILE, help="Many queries: the pictures of a folder, tar, zip …")
+@click.option("--vectors", type=FILE, help="Many queries: the rows of a .npy file.")
+@click.option("--ids", type=FILE, help="Many queries: a text file with a name on each line.")
+@click.option("--all", is_flag=True, help="Many queries: every stored image.")
 @click.option("-k", type=int, help="How many hits (10 if there is no threshold).")
 @click.option("--threshold", type=float, help="All images with a score of at least this; complete.")
+@click.option("--fpr", type=float, help="All with a score that at most this share of random pairs reaches.")
 @click.option("--where", help="SQL condition, applied first: \"label = 'bag' AND width > 300\".")
 @click.option("--exclude-self", is_flag=True, help="Leave out the query's own images.")
+@click.option("--exact", is_flag=True, help="Compare every row, even where the space has an index.")
 @click.option("--grid", type=FILE, help="Draw query and hits into this PNG file.")
-@space_option
+@click.option("--output", type=FILE, help="Write the hits into this .parquet, .csv or .jsonl file.")
+@click.option("--space", help="The space (default: see engine spaces), or several: clip=0.7,resnet=0.3.")
 @store_option
 @json_option
 def command(
@@ -30,58 +37,60 @@ def command(
     image: tuple[Path, ...],
     id: tuple[str, ...],
     vector: tuple[Path, ...],
+    like: tuple[str, ...],
+    unlike: tuple[str, ...],
+    images: Path | None,
+    vectors: Path | None,
+    ids: Path | None,
+    all: bool,
     k: int | None,
     threshold: float | None,
+    fpr: float | None,
     where: str | None,
     exclude_self: bool,
+    exact: bool,
     grid: Path | None,
+    output: Path | None,
     space: str | None,
     store: Path,
     json: bool,
 ) -> None:
-    """Find the images closest to a picture, a name or a vector."""
+    """Find the images closest to a picture, a name or a vector, or to many of them in one go."""
     from engine.query import Query
-    from engine.search import search
     from engine.store import Store
 
-    opened = Store.open(store)
-    query = Query(image, id, vector)
-    answer = search(opened, query, space=space, k=k, threshold=threshold, where=where, exclude_self=exclude_self)
-    if grid is not None:
-        from engine.draw import draw_answer
+    opened, query = Store.open(store), Query(image, id, vector, like, unlike)
+    many = images is not None or vectors is not None or ids is not None or all
+    if many and (image or id or vector or like or unlike):
+        raise BadInput(f"many queries at once, and one: {query}", "leave out --image, --id, --vector, --like, --unlike")
+    if grid is not None and (many or output is not None):
+        raise BadInput(f"--grid {grid} draws one printed answer", "leave out --grid")
+    if not many and output is None:
+        from engine.search import search
 
-        draw_answer(opened, query, answer, grid)
-        say(f"drawn: {grid}")
-    if json:
-        emit(document(answer))
+        answer = search(
+            opened, query, space=space, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
+            exact=exact,
+        )  # fmt: skip
+        if grid is not None:
+            from engine.draw import draw_answer
+
+            draw_answer(opened, query, answer, grid)
+            say(f"drawn: {grid}")
+        emit(document(answer)) if json else show(answer)
         return
-    rows = [(place, hit.score, hit.name, hit.label) for place, hit in enumerate(answer.hits, 1)]
-    table(("rank", "score", "name", "label"), rows)
-    say(
-        f"{len(answer.hits)} of {counted(answer.rows, 'image')} in space {answer.space} ({answer.fingerprint}), exact"
-        + ("" if answer.complete else "; more qualify than -k lets through")
-    )
+    from engine.batch import Queries, batch
 
-
-def document(answer: Answer) -> dict:
-    """Return an answer as `--json` prints it."""
-    hits = [
-        {
-            "id": hit.id.hex(),
-            "name": hit.name,
-            "ordinal": hit.ordinal,
-            "score": hit.score,
-            "fpr": None,
-            "label": hit.label,
-        }
-        for hit in answer.hits
-    ]
-    return {
-        "query": answer.query,
-        "space": answer.space,
-        "fingerprint": answer.fingerprint,
-        "complete": answer.complete,
-        "index": answer.index,
-        "hits": hits,
-        "store_version": answer.store_version,
-    }
+    asked = Queries(images, vectors, ids, all) if many else query
+    with progress() as drawn:
+        made = batch(
+            opened, asked, space=space, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
+            exact=exact, output=output, progress=drawn,
+        )  # fmt: skip
+        if output is not None:
+            show_written(made.write(output), json=json)
+        elif json:
+            emit_lines(map(document, made.answers()))
+        else:
+            show_many(made.answers())
+    raise click.exceptions.Exit(1 if made.problems else 0)

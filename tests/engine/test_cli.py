@@ -203,7 +203,7 @@ def test_json_of_what_writes(run, copy, made):
 @pytest.mark.parametrize(
     ("arguments", "columns", "rows"),
     [
-        (["search", "--id", "red"], "rank\tscore\tname\tlabel", 3),
+        (["search", "--id", "red"], "rank\tscore\tfpr\tname\tlabel", 3),
         (["members"], "source\tordinal\tname\tid\tstate", 5),
         (["members", "--rejected"], "source\tordinal\tname\tid\tstate", 1),
         (["runs"], "run\tcommand\tstate\tseconds\tresult", 1),

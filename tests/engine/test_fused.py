@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -99,15 +100,12 @@ def test_by_vector_threshold_and_condition(made, space, tmp_path):
 
 
 def test_default_weights_are_the_inverse_spread_of_the_background(made):
-    store = Store.open(made)
-    recipe = store.space("balanced").recipe["weights"]
-    spread = {}
-    for name, cosine in (("colour", colour_cosine), ("brightness", brightness_cosine)):
-        ids = store.vectors(store.space(name)).ids
-        rows = {row["image"]: row["name"] for row in store.members.rows(["image", "name"])}
-        members = [rows[one.tobytes()] for one in ids]
-        pairs = np.random.default_rng(fused.SEED).integers(0, len(members), (2, fused.PAIRS)).T
-        spread[name] = np.std([cosine(members[a], members[b]) for a, b in pairs if a != b])
+    recipe = Store.open(made).space("balanced").recipe["weights"]
+    pairs = list(combinations(PICTURES, 2))
+    spread = {
+        name: np.std([cosine(one, other) for one, other in pairs])
+        for name, cosine in (("colour", colour_cosine), ("brightness", brightness_cosine))
+    }
     total = sum(1 / width for width in spread.values())
     assert recipe == pytest.approx({name: 1 / width / total for name, width in spread.items()}, abs=2e-6)
     assert sum(recipe.values()) == pytest.approx(1, abs=2e-6)
