@@ -1,11 +1,41 @@
-"""Indexes: unit vectors in, neighbours out. Arithmetic only; ids, tables and files are somebody else's.
+"""Indexes: unit vectors in, neighbours out. Arithmetic only; ids and tables are somebody else's.
 
-base.py   Neighbors, Index: what every member takes and gives
-exact.py  ExactIndex: NumPy, the oracle for all others
+base.py         Neighbors, Index: what every member takes and gives
+exact.py        ExactIndex: NumPy, the oracle for all others
+flat.py         FlatIndex: every row, by FAISS, from where the rows lie; exact
+flat16.py       Flat16Index: every row at half precision
+hnsw.py         HNSWIndex: a graph
+ivf.py          IVFIndex: inverted lists, of fp32 or 8-bit rows
+pq.py           PQIndex: 4-bit codes
+faiss_index.py  FaissIndex: the last four propose, and exact scores decide
+metrics.py      recall
+tune.py         tune: the least effort that reaches a recall
+choose.py       choose: which index for how many rows
 """
 
-from indexers.base import Index, Neighbors
+from __future__ import annotations
 
-INDEXES = {"exact": "indexers.exact:ExactIndex"}
+import importlib
+from typing import Any
 
-__all__ = ["INDEXES", "Index", "Neighbors"]
+from indexers.base import Index, Matrix, Neighbors
+
+INDEXES = {
+    "exact": "indexers.exact:ExactIndex",
+    "flat": "indexers.flat:FlatIndex",
+    "flat16": "indexers.flat16:Flat16Index",
+    "hnsw": "indexers.hnsw:HNSWIndex",
+    "ivf": "indexers.ivf:IVFIndex",
+    "pq": "indexers.pq:PQIndex",
+}
+
+
+def index_class(kind: str) -> Any:
+    """Return the class of a kind of index; raise `ValueError` for a kind that is not there."""
+    if kind not in INDEXES:
+        raise ValueError(f"there is no index {kind!r}, only {', '.join(INDEXES)}")
+    module, _, name = INDEXES[kind].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+__all__ = ["INDEXES", "Index", "Matrix", "Neighbors", "index_class"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from os import PathLike
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,33 @@ class Neighbors:
         return len(self.positions)
 
 
+class Matrix(Protocol):
+    """Float32 unit rows (n, dim): an array, a memory map, or a view that computes the rows it is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+
 class Index(Protocol):
-    """Unit vectors float32 (n, dim) → neighbours. `keep` is a mask (n,) of the rows that may be answered."""
+    """Unit vectors float32 (n, dim) → neighbours. What was added is kept by reference and must not change.
 
-    def add(self, X: NDArray[np.float32]) -> None: ...
+    `keep` is a mask (n,) of the rows that may be answered. `effort` is how far an approximate member looks; `efforts()`
+    is the ladder it may be tuned on, empty for a member that has nothing to tune.
+    """
 
-    def search(self, Q: NDArray[np.float32], k: int, *, keep: NDArray[np.bool_] | None = None) -> list[Neighbors]: ...
+    def add(self, X: Matrix) -> None: ...
+
+    def search(
+        self, Q: NDArray[np.float32], k: int, *, keep: NDArray[np.bool_] | None = None, effort: int | None = None
+    ) -> list[Neighbors]: ...
+
+    def efforts(self) -> tuple[int, ...]: ...
+
+    def save(self, path: str | PathLike[str]) -> None: ...
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], X: Matrix) -> Self: ...

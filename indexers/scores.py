@@ -1,0 +1,43 @@
+"""Scores of candidates, taken again in float64, and the best of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexers.base import Neighbors
+from indexers.rows import BLOCK_ROWS, Rows
+
+# Two ways of computing a dot product of unit vectors differ by less than this in float32; what lies that close to
+# the border is scored again in float64.
+MARGIN = 1e-5
+
+NONE = Neighbors(np.empty(0, np.int64), np.empty(0))
+
+
+def border(scores: NDArray[np.float32], k: int) -> float:
+    """Return the k-th best score less the margin: whatever is among the true k best lies above."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k]) - MARGIN if len(scores) > k else -np.inf
+
+
+def ranked(rows: Rows, positions: NDArray[np.int64], query: NDArray[np.float32], *, k: int | None = None) -> Neighbors:
+    """Return rows with float64 scores, best first, ties by position; the best `k` of them, or all."""
+    scores = np.empty(len(positions))
+    for start in range(0, len(positions), BLOCK_ROWS):
+        scores[start : start + BLOCK_ROWS] = cosines(rows.take(positions[start : start + BLOCK_ROWS]), query)
+    order = np.lexsort((positions, -scores))[:k]
+    return Neighbors(positions[order], scores[order])
+
+
+def best(rows: Rows, positions: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Neighbors:
+    """Return the true `k` best of many candidates: float32 finds those near the border, float64 decides."""
+    if len(positions) <= 4 * k:
+        return ranked(rows, positions, query, k=k)
+    scores = rows.products(query, positions)
+    return ranked(rows, positions[scores >= border(scores, k)], query, k=k)
+
+
+def cosines(part: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return float64 scores (m,) of rows (m, dim). A matrix product would sum a row differently beside others."""
+    products: NDArray[np.float64] = part.astype(np.float64) * query.astype(np.float64)
+    return products.sum(axis=1)
