@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,17 +69,16 @@ class Rows:
 
     def products(self, query: NDArray[np.float32], positions: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Return float32 scores of one query (dim,) with every row, or with those at `positions`."""
-        if positions is not None:
-            cuts = range(0, len(positions), BLOCK_ROWS)
-            pieces = [self.take(positions[cut : cut + BLOCK_ROWS]) @ query for cut in cuts]
-        else:
-            pieces: list[NDArray[np.float32]] = []
-            for part, start, stop in zip(self.parts, self._starts, self._starts[1:], strict=False):
-                if hasattr(part, "__matmul__"):
-                    pieces.append((part @ query)[: stop - start])
-                else:
-                    pieces += [block @ query for _, block in self.blocks(start, stop)]
-        return np.concatenate([np.empty(0, np.float32), *pieces]).astype(np.float32, copy=False)
+        pieces = list(self._products(query)) if positions is None else [self.take(positions) @ query]
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.float32), *pieces])
+
+    def _products(self, query: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        for part, start, stop in zip(self.parts, self._starts, self._starts[1:], strict=False):
+            whole: Any = part
+            if hasattr(part, "__matmul__"):
+                yield (whole @ query)[: stop - start].astype(np.float32, copy=False)
+            else:
+                yield from (block @ query for _, block in self.blocks(start, stop))
 
 
 def _plain(part: Matrix) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -10,41 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexers import INDEXES, Index, Neighbors
+from indexers import INDEXES, Index, index_class
+from tests.indexers.vectors import Lazy, assert_same, oracle, some
 
 EMPTY = np.empty((0, 3), np.float32)
-
-
-def unit(X):
-    return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
-
-
-def some(n: int, dim: int, seed: int = 0):
-    return unit(np.random.default_rng(seed).normal(size=(n, dim)))
-
-
-def oracle(X, q, k: int | None = None, threshold: float = -np.inf, keep=None) -> list[tuple[int, float]]:
-    """Return (row, cosine) best first, ties by row, computed one row at a time in float64."""
-    scores = [float(np.dot(row.astype(np.float64), q.astype(np.float64))) for row in np.asarray(X, np.float32)]
-    rows = [i for i in range(len(scores)) if (keep is None or keep[i]) and scores[i] >= threshold]
-    return [(i, scores[i]) for i in sorted(rows, key=lambda i: (-scores[i], i))][:k]
-
-
-def assert_same(found: Neighbors, expected: list[tuple[int, float]]) -> None:
-    assert found.positions.tolist() == [row for row, _ in expected]
-    # Two orders of summation in float64 differ in the last bits.
-    np.testing.assert_allclose(found.scores, [score for _, score in expected], atol=1e-13)
-    assert (found.positions.dtype, found.scores.dtype) == (np.int64, np.float64)
 
 
 @pytest.fixture(params=sorted(INDEXES))
 def make(request) -> Callable[..., Index]:
     """Return a function that makes an index and adds the rows given."""
-    module, _, name = INDEXES[request.param].partition(":")
-    kind = getattr(importlib.import_module(module), name)
 
     def made(*parts):
-        index = kind()
+        index = index_class(request.param)()
         for part in parts:
             index.add(part)
         return index
@@ -183,6 +159,54 @@ def test_rows_of_another_dimension_are_refused(make):
         make(some(4, 3), some(4, 2))
 
 
+def test_a_view_that_computes_its_rows_gives_the_same(make):
+    X, Q = some(50, 16), some(5, 16, seed=1)
+    for found, q in zip(make(Lazy(X[:30]), Lazy(X[30:])).search(Q, 9), Q, strict=True):
+        assert_same(found, oracle(X, q, 9))
+
+
+def test_what_was_saved_answers_the_same_and_can_grow(make, tmp_path):
+    X, Q = some(40, 8), some(3, 8, seed=1)
+    index = make(X[:30])
+    index.save(tmp_path / "index")
+    loaded = type(index).load(tmp_path / "index", X)
+    for found, q in zip(loaded.search(Q, 5), Q, strict=True):
+        assert_same(found, oracle(X[:30], q, 5))
+    loaded.add(X[30:])
+    for found, q in zip(loaded.search(Q, 5), Q, strict=True):
+        assert_same(found, oracle(X, q, 5))
+
+
+def test_nothing_is_saved_and_loaded(make, tmp_path):
+    make().save(tmp_path / "index")
+    loaded = type(make()).load(tmp_path / "index", EMPTY)
+    assert [len(one) for one in loaded.search(some(2, 3), 5)] == [0, 0]
+
+
+def test_vectors_of_another_shape_are_refused_at_load(make, tmp_path):
+    make(some(4, 3)).save(tmp_path / "index")
+    for other in (some(3, 3), some(4, 2)):
+        with pytest.raises(ValueError, match=r"\(4, 3\)"):
+            type(make()).load(tmp_path / "index", other)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"kind": "other", "params": {}, "rows": 4, "dim": 3}', "\x00\x00"], ids=repr
+)
+def test_a_damaged_description_is_refused(make, tmp_path, text):
+    make(some(4, 3)).save(tmp_path)
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(ValueError, match="index"):
+        type(make()).load(tmp_path, some(4, 3))
+
+
+def test_an_effort_off_the_ladder_is_refused(make):
+    index = make(some(4, 3))
+    for effort in (0, max(index.efforts(), default=0) + 1):
+        with pytest.raises(ValueError, match="effort"):
+            index.search(some(1, 3), 1, effort=effort)
+
+
 @given(
     n=st.integers(0, 60),
     dim=st.sampled_from([1, 2, 3, 17]),
@@ -191,12 +215,16 @@ def test_rows_of_another_dimension_are_refused(make):
     copies=st.integers(1, 3),
     data=st.data(),
 )
-@pytest.mark.parametrize("kind", sorted(INDEXES))
+@pytest.mark.parametrize("kind", ["exact", "flat"])
 def test_any_answer_is_the_oracles(kind, n, dim, k, seed, copies, data):
-    module, _, name = INDEXES[kind].partition(":")
     X = np.repeat(some(n, dim, seed), copies, axis=0) if n else np.empty((0, dim), np.float32)
-    q = some(1, dim, seed + 1)
+    Q = some(5, dim, seed + 1)
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(X), max_size=len(X))), bool)
-    index = getattr(importlib.import_module(module), name)(X)
-    assert_same(index.search(q, k, keep=keep)[0], oracle(X, q[0], k, keep=keep))
-    assert_same(index.search(q, k)[0], oracle(X, q[0], k))
+    index = index_class(kind)(X)
+    # Alone and beside others: flat takes another way for each.
+    for queries in (Q[:1], Q):
+        for found, masked, q in zip(
+            index.search(queries, k), index.search(queries, k, keep=keep), queries, strict=True
+        ):
+            assert_same(found, oracle(X, q, k))
+            assert_same(masked, oracle(X, q, k, keep=keep))
