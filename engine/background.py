@@ -34,7 +34,8 @@ def background(store: Store, space: Space, vectors: VectorCache) -> Background:
 
 def _read(path: Path, identity: str, rows: int) -> Background | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: of an archive that is none, NumPy would leave the file open.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["identity"]) != identity or abs(rows - int(file["rows"])) > DRIFT * int(file["rows"]):
                 return None
             return Background(file["scores"], file["ranks"], int(file["pairs"]), float(file["spread"]))

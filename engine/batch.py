@@ -204,6 +204,7 @@ def batch(
         queries.check()
     scope = scope_of(store, Limits(k, threshold, fpr), space=space, where=where, exact=exact)
     captions, progress, problems = captions_of(store, scope.vectors), progress or Silent(), list[str]()
+    progress.begin("search", None)
     if isinstance(queries, Query):
         parts = resolved(store, queries)
         blocks = of_one(str(queries), query_vector(store, queries, parts, scope.space, scope.vectors))
@@ -218,5 +219,4 @@ def batch(
         blocks = of_names(store, names, scope.space, scope.vectors)
     else:
         blocks = of_all(scope.vectors, captions)
-    progress.begin("search", None)
     return Batch(scope, captions, blocks, progress, exclude_self, problems)

@@ -49,7 +49,7 @@ def captions_of(store: Store, vectors: VectorCache) -> Captions:
 def _labels(store: Store, vectors: VectorCache, rows: NDArray[np.int64], count: int) -> pa.ChunkedArray:
     found = all_labels(store)
     places = vectors.positions(id_array(found["id"]))
-    described = np.where(places >= 0, rows[places], -1) if len(rows) else places
+    described = np.where(places >= 0, rows[places], -1)
     chosen = np.full(count, -1, np.int64)
     chosen[described[described >= 0]] = np.flatnonzero(described >= 0)
     return found["label"].cast(pa.string()).take(pa.array(chosen, mask=chosen < 0))

@@ -66,7 +66,7 @@ def check_output(output: Path) -> None:
     """Raise `BadInput` for a file that no hits can be written to."""
     if output.suffix not in WRITERS:
         raise BadInput(f"hits cannot be written as {output}", f"use one of the endings {', '.join(WRITERS)}")
-    if output.is_dir():
+    if os.path.isdir(output):
         raise BadInput(f"{output} is a folder", "name a file: --output hits.parquet")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"there is no folder {output.absolute().parent}", "make it first")

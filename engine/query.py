@@ -102,8 +102,10 @@ def query_vector(
     if not wanted:
         alone = "; --unlike says only what is not" if query.unlike else ""
         raise BadInput(f"nothing to search for{alone}", "give --image FILE, --id NAME or --vector FILE.npy")
-    mean = np.concatenate(wanted).astype(np.float64).mean(axis=0, keepdims=True)
     avoided = [row for part, row in zip(parts, rows, strict=True) if not part.wanted]
+    if not avoided and sum(map(len, wanted)) == 1:
+        return wanted[0]
+    mean = np.concatenate(wanted).astype(np.float64).mean(axis=0, keepdims=True)
     if avoided:
         mean = mean + (mean - np.concatenate(avoided).astype(np.float64).mean(axis=0, keepdims=True))
     point = mean.astype(np.float32)

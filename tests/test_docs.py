@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,15 +59,26 @@ def test_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "sample").symlink_to(ROOT / "engine" / "sample")
     monkeypatch.chdir(tmp_path)
+    run(ROOT / "README.md", tmp_path)
+
+
+def test_the_page_on_searching_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_store: Path) -> None:
+    shutil.copytree(sample_store, tmp_path / "engine-store")
+    monkeypatch.chdir(tmp_path)
+    run(ROOT / "docs" / "search.md", tmp_path)
+
+
+def run(document: Path, tmp_path: Path) -> None:
+    """Run the blocks of a document in the folder `tmp_path`, in order, and compare what they print."""
     names: dict[str, object] = {}
-    for language, text in blocks(ROOT / "README.md"):
+    for language, text in blocks(document):
         if language == "python" and (named := re.match(r"# (\w+\.py)\n", text)):
             (tmp_path / named[1]).write_text(text)
             continue
         if language == "python":
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(text, "README.md", "exec"), names)
+                exec(compile(text, document.name, "exec"), names)
             continue
         for command, expected in commands(text):
             words = shlex.split(command)

@@ -7,19 +7,23 @@ import math
 import shutil
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import engine as api
-from engine.errors import BadInput, EmptySpace, NoSuchImage
+from engine.errors import AmbiguousName, BadInput, EmptySpace, NoSuchImage
+from engine.fill import fuse_spaces
 from engine.intake import intake
 from engine.query import Query
 from engine.remove import remove
 from engine.request import Request
 from engine.search import search
 from engine.store import Store
+from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import BLUE, GREEN, OLIVE, RED, SPEC, picture, unit, write_tar
 
 ROOT = Path(__file__).parents[2]
@@ -341,6 +345,234 @@ def test_a_stored_photo_given_as_a_file_is_found_first(sample, tmp_path, sample_
     assert best.name == "images/7.jpeg"
     # The store was made at fp32, so the query is too, whatever this machine runs best.
     assert best.score > 0.9999
+
+
+# --- likes and unlikes ---
+
+
+def wanted_less(likes, unlikes) -> list[tuple[str, float]]:
+    """Return every image with its cosine to mean(likes) + (mean(likes) − mean(unlikes))."""
+    like = np.mean([unit(one) for one in likes], axis=0)
+    point = like + (like - np.mean([unit(one) for one in unlikes], axis=0))
+    scores = {name: float(unit(one) @ point / np.linalg.norm(point)) for name, one in COLOURS.items()}
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def without(ranking, *left_out) -> list[tuple[str, float]]:
+    return [(name, score) for name, score in ranking if name not in left_out]
+
+
+def test_likes_are_averaged_and_are_no_answer(store):
+    found = search(store, Query(like=["orange", "olive"]))
+    assert_ranked(found, without(ranked(ORANGE, OLIVE), "train/orange.png", "test/olive.png"))
+    assert found.query == "orange, olive"
+
+
+def test_unlikes_push_away_and_are_no_answer(store):
+    found = search(store, Query(like=["orange", "olive"], unlike=["green", "blue"]))
+    expected = wanted_less([ORANGE, OLIVE], [GREEN, BLUE])
+    assert_ranked(found, without(expected, "train/orange.png", "test/olive.png", "test/green.png", "blue.png"))
+    assert found.query == "orange, olive, not green, not blue"
+
+
+def test_an_unlike_goes_with_any_part(store, tmp_path):
+    np.save(tmp_path / "q.npy", np.array([1.0, 0.0, 1.0]))
+    query = Query(names=["olive"], vectors=[tmp_path / "q.npy"], unlike=["green"])
+    assert_ranked(search(store, query), without(wanted_less([OLIVE, (1, 0, 1)], [GREEN]), "test/green.png"))
+    left = search(store, query, exclude_self=True)
+    assert_ranked(left, without(wanted_less([OLIVE, (1, 0, 1)], [GREEN]), "test/green.png", "test/olive.png"))
+
+
+def test_an_example_may_be_a_picture_file(store, tmp_path):
+    (tmp_path / "new.png").write_bytes(picture((0, 90, 90)))
+    (tmp_path / "mine.png").write_bytes(FILES["train/red.png"])
+    query = Query(like=[tmp_path / "new.png", str(tmp_path / "mine.png")], unlike=["blue"])
+    expected = wanted_less([(0, 90, 90), RED], [BLUE])
+    # A file whose image is stored is left out as that.
+    assert_ranked(search(store, query), without(expected, "again/red.png", "blue.png"))
+
+
+def test_what_is_a_file_and_another_stored_image_is_ambiguous(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("blue.png").write_bytes(picture(GREEN))
+    with pytest.raises(AmbiguousName, match=r"blue\.png and another image that is stored, id:[0-9a-f]{16}") as caught:
+        search(store, Query(like=["blue.png"]))
+    for spelled, expected in zip(("./blue.png", "id:"), (GREEN, BLUE), strict=True):
+        (name,) = [word for word in caught.value.remedy.split() if word.startswith(spelled)]
+        best = search(store, Query(names=[name] if name.startswith("id:") else (), like=[name]), k=5)
+        assert unit(expected) @ unit(COLOURS[best.hits[0].name]) == pytest.approx(best.hits[0].score, abs=1e-6)
+    Path("blue.png").write_bytes(FILES["blue.png"])
+    assert "blue.png" not in names(search(store, Query(like=["blue.png"])))
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "message"),
+    [
+        (Query(unlike=["blue"]), BadInput, "nothing to search for; --unlike says only"),
+        (Query(like=["nosuch"]), NoSuchImage, "nor is it a picture file"),
+        (Query(like=["blue"], unlike=["nosuch"]), NoSuchImage, "nor is it a picture file"),
+        (Query(like=["red"], unlike=["pictures.tar"]), NoSuchImage, "pictures.tar"),
+    ],
+)
+def test_examples_that_are_none(store, query, error, message):
+    with pytest.raises(error, match=message) as caught:
+        search(store, query)
+    assert caught.value.remedy
+
+
+# --- several spaces ---
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> Store:
+    folder = tmp_path_factory.mktemp("two")
+    tar = write_tar(folder / "pictures.tar", FILES)
+    intake(folder / "store", Request([str(tar)], encoders=[SPEC, BRIGHTNESS], workers=1))
+    return Store.open(folder / "store")
+
+
+def by_name(store: Store, space: str) -> dict[str, np.ndarray]:
+    vectors = store.vectors(store.space(space))
+    rows = {row["image"]: row["name"] for row in store.members.rows(["image", "name"]) if row["name"] in COLOURS}
+    return {rows[one.tobytes()]: vectors.matrix[place] for place, one in enumerate(vectors.ids)}
+
+
+def effective(store: Store, **weights: float) -> dict[str, float]:
+    """Return the weights divided by the standard deviation of the cosines of all pairs, at a sum of 1."""
+    raw = {}
+    for space, weight in weights.items():
+        pairs = combinations(by_name(store, space).values(), 2)
+        raw[space] = weight / np.std([one.astype(np.float64) @ other for one, other in pairs])
+    return {space: weight / sum(raw.values()) for space, weight in raw.items()}
+
+
+@pytest.mark.parametrize(
+    ("named", "weights"),
+    [
+        ("colour=0.7,brightness=0.3", {"colour": 0.7, "brightness": 0.3}),
+        ("brightness=3, colour=7", {"colour": 0.7, "brightness": 0.3}),
+        ("brightness,colour", {"colour": 1, "brightness": 1}),
+    ],
+)
+def test_scores_of_several_spaces_are_weighted_sums_on_one_scale(two, named, weights, tmp_path):
+    used, vectors = effective(two, **weights), {space: by_name(two, space) for space in weights}
+    expected = {
+        name: sum(used[space] * float(vectors[space][name] @ vectors[space]["blue.png"]) for space in used)
+        for name in COLOURS
+    }
+    (tmp_path / "q.bmp").write_bytes(FILES["blue.png"])
+    for query in (Query(names=["blue.png"]), Query(images=[tmp_path / "q.bmp"])):
+        answer = search(two, query, space=named)
+        assert {hit.name: hit.score for hit in answer.hits} == pytest.approx(expected, abs=3e-6)
+    said = {name: float(weight) for weight, name in (part.split() for part in answer.space.split(" + "))}
+    assert said == pytest.approx(used, abs=2e-6)
+    assert len(answer.fingerprint) == 12
+    assert set(answer.store_version) == {"members", "space_colour_c0104ec0104e", "space_brightness_b416b416b416"}
+    on = answer.hits[2].score
+    assert search(two, Query(names=["blue.png"]), space=named, threshold=on).hits == [
+        hit for hit in answer.hits if hit.score >= on
+    ]
+
+
+def test_rates_of_several_spaces_are_of_their_sum(two):
+    answer = search(two, Query(names=["blue.png"]), space="colour,brightness")
+    used, vectors = effective(two, colour=1, brightness=1), {s: by_name(two, s) for s in ("colour", "brightness")}
+    pairs = [
+        sum(used[space] * float(vectors[space][one] @ vectors[space][other]) for space in used)
+        for one, other in combinations(COLOURS, 2)
+    ]
+    for hit in answer.hits[1:]:
+        # Its own pair is one of the ten.
+        counts = [np.count_nonzero(np.array(pairs) >= hit.score + shift) for shift in (-1e-5, 1e-5)]
+        assert counts[1] < counts[0]
+        assert (counts[1] + 1) / 11 <= hit.fpr <= (counts[0] + 1) / 11
+
+
+def test_the_weights_said_are_a_recipe_that_gives_the_same(two):
+    answer = search(two, Query(names=["blue.png"]), space="colour=0.7,brightness=0.3")
+    parts = [f"{name}={weight}" for weight, name in (part.split() for part in answer.space.split(" + "))]
+    fuse_spaces(two.path, parts, space="kept", stored=False)
+    again = search(two, Query(names=["blue.png"]), space="kept")
+    assert (again.hits, again.fingerprint) == (answer.hits, answer.fingerprint)
+    with pytest.raises(BadInput, match="itself fused"):
+        search(two, Query(names=["blue.png"]), space="colour,kept")
+
+
+@pytest.mark.parametrize(
+    ("named", "error", "message"),
+    [
+        ("colour,nosuch", EmptySpace, "nosuch"),
+        ("colour=1,colour=2", BadInput, "each space once"),
+        ("colour,,brightness", BadInput, "each space once"),
+        ("=1,colour=1", BadInput, "each space once"),
+        ("colour=1", BadInput, "two or more"),
+        ("colour=1,brightness", BadInput, "for each or for none"),
+        ("colour=0,brightness=1", BadInput, "not positive"),
+        ("colour=-1,brightness=1", BadInput, "not positive"),
+        ("colour=nan,brightness=1", BadInput, "not positive"),
+        ("colour=inf,brightness=1", BadInput, "not positive"),
+        ("colour=,brightness=1", BadInput, "no number"),
+        ("colour=much,brightness=1", BadInput, "no number"),
+        ("colour=1e-9,brightness=1", BadInput, "0.000001"),
+    ],
+)
+def test_several_spaces_that_cannot_be(two, named, error, message):
+    with pytest.raises(error, match=message) as caught:
+        search(two, Query(names=["blue.png"]), space=named)
+    assert caught.value.remedy
+
+
+# --- what is held in memory ---
+
+
+def test_arrays_and_pictures_in_memory(store, colour_path):
+    collection = api.open(colour_path)
+    expected = ranked((100, 150, 50))
+    array = np.full((20, 30, 3), (100, 150, 50), np.uint8)
+    for image in (array, [array], Image.fromarray(array), Image.fromarray(array).convert("RGBA")):
+        assert_ranked(collection.search(image=image), expected)
+    assert_ranked(collection.search(vector=np.array([100, 150, 50])), expected)
+    assert_ranked(collection.search(vector=[np.array([[3, 40, 5], [1, 0, 0]]), np.ones(3)]),
+                  ranked((3, 40, 5), (1, 0, 0), (1, 1, 1)))  # fmt: skip
+    examples = collection.search(like=[array, "blue"], unlike=Image.new("RGB", (9, 9), GREEN))
+    assert_ranked(examples, without(wanted_less([(100, 150, 50), BLUE], [GREEN]), "blue.png"))
+    assert examples.query == "array (20, 30, 3), blue, not picture 9 × 9"
+
+
+def test_transparency_is_white_in_memory_as_on_disk(store):
+    clear = np.zeros((8, 8, 4), np.uint8)
+    assert_ranked(search(store, Query(images=[clear])), ranked((255, 255, 255)))
+    grey = search(store, Query(images=[np.full((8, 8), 77, np.uint8)]))
+    assert_ranked(grey, ranked((77, 77, 77)))
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Query(images=[np.zeros((8, 8, 3))]), r"float64 \(8, 8, 3\) is no picture"),
+        (Query(images=[np.zeros((8, 8, 2), np.uint8)]), r"\(8, 8, 2\) is no picture"),
+        (Query(images=[np.zeros(8, np.uint8)]), "is no picture"),
+        (Query(images=[np.zeros((0, 8, 3), np.uint8)]), "is no picture"),
+        (Query(vectors=[np.ones(4)]), "3 dimensions"),
+        (Query(vectors=[np.zeros(3)]), "zero"),
+    ],
+)
+def test_arrays_that_are_nothing_to_search_for(store, query, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        search(store, query)
+    assert caught.value.remedy
+
+
+def test_the_command_takes_examples_and_several_spaces(two, engine, tmp_path):
+    (tmp_path / "q.png").write_bytes(picture((0, 90, 90)))
+    asked = ["search", "--like", "q.png", "--like", "olive", "--unlike", "blue", "--space", "colour=2,brightness=1"]
+    printed = json.loads(engine(*asked, "--grid", "g.png", "--json", "--store", two.path).stdout)
+    answer = api.open(two.path).search(like=[tmp_path / "q.png", "olive"], unlike="blue", space="colour=2,brightness=1")
+    assert [(hit["name"], hit["score"]) for hit in printed["hits"]] == [(hit.name, hit.score) for hit in answer.hits]
+    assert printed["space"] == answer.space
+    assert "blue.png" not in names(answer)
+    assert (tmp_path / "g.png").stat().st_size > 1000
+    assert f"in space {answer.space} (" in engine(*asked, "--store", two.path).stderr
 
 
 # --- what changes ---
