@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from engine.dedupe import Deduped, Group
 from engine.pictures.grid import Tile, grid
 from engine.query import Query
 from engine.search import Answer
@@ -13,6 +14,7 @@ from engine.store.names import resolve
 from engine.store.table import in_list
 
 MOST = 60
+GROUPS, ACROSS = 12, 8
 
 
 def thumbnails(store: Store, ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -35,3 +37,23 @@ def draw_answer(store: Store, query: Query, answer: Answer, path: Path) -> Path:
 
 def _detail(score: float, label: str | None) -> str:
     return f"{score:.3f}" + (f"  {label}" if label else "")
+
+
+def draw_groups(store: Store, found: Deduped, path: Path) -> Path:
+    """Draw the first 12 groups into a PNG file, a row each: the image to keep, then at most 7 others with scores."""
+    groups = found.groups[:GROUPS]
+    pictures = thumbnails(store, [one.id for group in groups for one in group.pictures[:ACROSS]])
+    columns = max([min(ACROSS, len(group.pictures)) for group in groups], default=1)
+    tiles = [tile for group in groups for tile in _row(group, pictures, columns)]
+    shown = f"the first {GROUPS} of {len(found.groups)}" if len(found.groups) > GROUPS else f"{len(found.groups)}"
+    title = f"{shown} groups in space {found.space}, every pair at least {found.threshold:g}"
+    return grid(tiles, path, columns=columns, title=title)
+
+
+def _row(group: Group, pictures: dict[bytes, bytes], columns: int) -> Iterator[Tile | None]:
+    more = len(group.pictures) - columns
+    for place, (one, score) in enumerate(zip(group.pictures[:columns], group.scores, strict=False)):
+        last = f"  and {more} more" if more > 0 and place == columns - 1 else ""
+        detail = "kept" if place == 0 else f"{score:.3f}{last}"
+        yield Tile(pictures.get(one.id), one.name, detail, accent=place == 0)
+    yield from [None] * -more

@@ -19,6 +19,8 @@ COMMANDS = {
     "embed": "engine.cli.embed:command",
     "spaces": "engine.cli.spaces:command",
     "search": "engine.cli.search:command",
+    "graph": "engine.cli.graph:command",
+    "dedupe": "engine.cli.dedupe:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

@@ -30,6 +30,10 @@ def command(*, store: Path, json: bool) -> None:
             f"space {name}{default}: {space['rows']} vectors, {space['dim']}-d, "
             f"{space['encoder']}, {space['fingerprint']}"
         )
+    for one in found["graphs"]:
+        recall = "" if one["kind"] == "exact" else f", recall {one['recall'][str(one['k'])]:.3f}"
+        state = "" if one["fresh"] else "; stale: built anew when it is needed"
+        print(f"graph of {one['space']}: {one['rows']} rows, {one['k']} neighbours, {one['kind']}{recall}{state}")
     for source, number in found["labels"].items():
         print(f"labels {source}: {number}")
     rows = [
