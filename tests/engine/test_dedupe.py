@@ -15,6 +15,7 @@ from PIL import Image
 import indexers.graph
 from engine import dedupe as verb
 from engine import graph as graph_verb
+from engine import near_pairs
 from engine.dedupe import dedupe
 from engine.draw import draw_groups
 from engine.errors import BadInput
@@ -243,7 +244,7 @@ def test_what_cannot_be_asked(store, monkeypatch):
         dedupe(store, keep="newest")
     with pytest.raises(BadInput, match="no run 'x' of dedupe"):
         remove(store, duplicates="x")
-    monkeypatch.setattr(verb, "MOST_PAIRS", 100)
+    monkeypatch.setattr(near_pairs, "MOST_PAIRS", 100)
     with pytest.raises(BadInput, match="more than 100 pairs"):
         dedupe(store, threshold=0.5)
 
