@@ -16,6 +16,7 @@ BENCHMARKS = {
     "ingest": "benchmarks.ingest:run",
     "memory": "benchmarks.memory:run",
     "search": "benchmarks.search:run",
+    "dedupe": "benchmarks.dedupe:run",
     "precision": "benchmarks.precision:run",
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from engine.dedupe import Deduped, Group
 from engine.pictures.grid import Tile, grid
 from engine.query import Part, Query, resolved
 from engine.search import Answer, Hit
@@ -15,6 +16,7 @@ from engine.store import Store
 from engine.store.table import in_list
 
 MOST = 60
+GROUPS, ACROSS = 12, 8
 
 
 def thumbnails(store: Store, ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -47,3 +49,23 @@ def _asked(part: Part, pictures: Mapping[bytes, bytes]) -> Tile:
 
 def _detail(hit: Hit) -> str:
     return "  ".join(filter(None, [f"{hit.score:.3f}", hit.label, f"fpr {hit.fpr:.0e}"]))
+
+
+def draw_groups(store: Store, found: Deduped, path: Path) -> Path:
+    """Draw the first 12 groups into a PNG file, a row each: the image to keep, then at most 7 others with scores."""
+    groups = found.groups[:GROUPS]
+    pictures = thumbnails(store, [one.id for group in groups for one in group.pictures[:ACROSS]])
+    columns = max([min(ACROSS, len(group.pictures)) for group in groups], default=1)
+    tiles = [tile for group in groups for tile in _row(group, pictures, columns)]
+    shown = f"the first {GROUPS} of {len(found.groups)}" if len(found.groups) > GROUPS else f"{len(found.groups)}"
+    title = f"{shown} groups in space {found.space}, every pair at least {found.threshold:g}"
+    return grid(tiles, path, columns=columns, title=title)
+
+
+def _row(group: Group, pictures: dict[bytes, bytes], columns: int) -> Iterator[Tile | None]:
+    more = len(group.pictures) - columns
+    for place, (one, score) in enumerate(zip(group.pictures[:columns], group.scores, strict=False)):
+        last = f"  and {more} more" if more > 0 and place == columns - 1 else ""
+        detail = "kept" if place == 0 else f"{score:.3f}{last}"
+        yield Tile(pictures.get(one.id), one.name, detail, accent=place == 0)
+    yield from [None] * -more

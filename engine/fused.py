@@ -21,7 +21,7 @@ from engine.background import background
 from engine.encoders.base import names_space
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.store import ID_BYTES, Space, Store, VectorCache
-from engine.store.vectors import sort_key, unit, vector_rows
+from engine.store.vectors import identity, sort_key, unit, vector_rows
 
 ROWS = 4096
 
@@ -66,7 +66,14 @@ def matrix_of(store: Store, space: Space) -> VectorCache:
     common = reduce(np.intersect1d, [sort_key(cache.ids) for cache, _ in caches])
     ids = np.ascontiguousarray(common).view(np.uint8).reshape(-1, ID_BYTES)
     parts = [(cache.matrix, cache.positions(ids), root) for cache, root in caches]
-    return VectorCache(ids, FusedMatrix(parts), max(cache.version for cache, _ in caches))  # type: ignore[arg-type]
+    version, state = max(cache.version for cache, _ in caches), "+".join(cache.identity for cache, _ in caches)
+    return VectorCache(ids, FusedMatrix(parts), version, state)  # type: ignore[arg-type]
+
+
+def identity_of(store: Store, space: Space) -> str:
+    """Return the identity that `matrix_of` would have now, without reading vectors."""
+    parts = [part for part, _ in components(store, space)] if space.virtual else [space]
+    return "+".join(identity(store.vectors_table(part)) for part in parts)
 
 
 def rows(store: Store, space: Space) -> int:

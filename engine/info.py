@@ -8,6 +8,7 @@ from typing import Any
 
 from engine import fused, kept_index
 from engine.compact import sizes
+from engine.graph import graphs
 from engine.select import connect
 from engine.store import Space, Store
 
@@ -26,6 +27,7 @@ def info(store: Store) -> dict[str, Any]:
         "spaces": {one["space"]: one for one in spaces(store)},
         "labels": dict(labels),
         "indexes": [state for space in store.spaces().values() if (state := kept_index.read(store, space))],
+        "graphs": graphs(store),
         "default_space": store.default_space(),
         "bytes": sum(size.bytes for size in tables),
         "cache_bytes": sum(path.stat().st_size for path in store.cache.rglob("*") if path.is_file()),

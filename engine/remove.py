@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from engine import kept_index
 from engine.compact import purge
 from engine.errors import BadInput
+from engine.graph import drop as drop_graphs
 from engine.select import matching
 from engine.store import Store
 from engine.store.names import resolve
@@ -23,16 +24,21 @@ BATCH = 2000
 Removed = tuple[str | None, int, int]
 
 
-def remove(store: Store, names: Sequence[str] = (), *, where: str | None = None) -> Removed:
+def remove(
+    store: Store, names: Sequence[str] = (), *, where: str | None = None, duplicates: str | None = None
+) -> Removed:
     """Remove the images that `names` resolve to or for which `where` holds; return (run, images, members).
+
+    `duplicates` is a run of dedupe: of each of its groups all go but the image it keeps, where that is still stored.
 
     The ledger is written first and at once, the tables follow it: a removal that was killed is finished by the same
     command or by the next removal. Ingesting a source again does not bring removed members back, `restore=True` does.
     Raises `BadInput`, `NoSuchImage`, `AmbiguousName`, and `StoreBusy` while others write.
     """
-    if not names and where is None:
-        raise BadInput("nothing to remove", "engine remove NAME..., or --where CONDITION")
-    asked = {"names": list(names), "where": where}
+    if not names and where is None and duplicates is None:
+        raise BadInput("nothing to remove", "engine remove NAME..., --where CONDITION, or --run RUN")
+    # The key is absent where nothing was asked of it, as in runs of before.
+    asked = {"names": list(names), "where": where, **({"run": duplicates} if duplicates else {})}
     with store.lock(alone=True):
         for run, request in unfinished(store).items():
             done = _finish(store, run)
@@ -41,6 +47,8 @@ def remove(store: Store, names: Sequence[str] = (), *, where: str | None = None)
         ids = {resolve(store, name) for name in names}
         if where is not None:
             ids.update(image.tobytes() for image in matching(store, where))
+        if duplicates is not None:
+            ids |= _duplicates(store, duplicates)
         if not ids:
             return None, 0, 0
         run = store.begin("remove", asked)
@@ -53,6 +61,20 @@ def unfinished(store: Store) -> dict[str, dict[str, Any]]:
     rows = sorted(store.runs.rows(where="command = 'remove'"), key=lambda row: row["time"])
     ended = {row["run"] for row in rows if row["event"] == "end"}
     return {row["run"]: json.loads(row["details"]) for row in rows if row["run"] not in ended}
+
+
+def _duplicates(store: Store, run: str) -> set[bytes]:
+    """Return the images that a run of dedupe grouped with one that it keeps and that is still stored."""
+    if store.runs.count(f"run = {literal(run)} AND command = 'dedupe'") == 0:
+        raise BadInput(f"there is no run {run!r} of dedupe", "list them: engine runs")
+    rows = store.labels.read(["id", "label"], f"kind = 'group' AND run = {literal(run)}").to_pylist()
+    members = {row["id"]: bytes.fromhex(row["label"]) for row in rows}
+    wanted = sorted(set(members.values()))
+    stored: set[bytes] = set()
+    for start in range(0, len(wanted), BATCH):
+        found = store.images.rows(["id"], in_list("id", wanted[start : start + BATCH]))
+        stored.update(row["id"] for row in found)
+    return {image for image, kept in members.items() if image != kept and kept in stored}
 
 
 def _strike(store: Store, ids: set[bytes], run: str) -> None:
@@ -83,6 +105,7 @@ def _finish(store: Store, run: str) -> Removed:
     # Caches and old versions still hold what was removed.
     drop(store.cache / "vectors")
     kept_index.drop(store, list(store.spaces().values()))
+    drop_graphs(store)
     purge(store)
     store.end(run, "remove", {"images": len(gone), "members": len(members)})
     return run, len(gone), len(members)

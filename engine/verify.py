@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from engine import decode, encoders
 from engine.embed import pixels_of, places
 from engine.encoders.base import decoding_side, prepared
 from engine.errors import BadInput, EmptySpace, EngineError, StoreDamaged
+from engine.graph import drop as drop_graphs
 from engine.progress import Progress, Silent
 from engine.remove import unfinished
 from engine.select import connect
@@ -132,10 +134,14 @@ def _ledger(store: Store, verdict: Verdict) -> None:
     for path, found, expected in database.execute(GAPS).fetchall():
         verdict.problems.append(f"{path}: {found} members are in the ledger, {expected} were seen")
     for run, asked in unfinished(store).items():
-        what = shlex.join([*asked["names"], *(["--where", asked["where"]] if asked["where"] else [])])
+        what = shlex.join([*asked["names"], *_option("where", asked), *_option("run", asked)])
         verdict.problems.append(f"removal {run} was stopped before its end; run: engine remove {what}")
     for row in store.sources.rows(["path", "cut"], "cut IS NOT NULL"):
         verdict.notes.append(f"{row['path']} was cut off: {row['cut']}")
+
+
+def _option(name: str, asked: dict[str, Any]) -> list[str]:
+    return [f"--{name}", asked[name]] if asked.get(name) else []
 
 
 def _space(store: Store, space: Space, verdict: Verdict) -> None:
@@ -211,6 +217,7 @@ def repair(store: Store) -> list[str]:
         if done:
             # They may come from a version that is gone, whose number the next write takes.
             drop(store.cache / "vectors")
+            drop_graphs(store)
     return done
 
 

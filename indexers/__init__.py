@@ -11,6 +11,9 @@ faiss_index.py  FaissIndex: the last four propose, and exact scores decide
 metrics.py      recall
 tune.py         tune: the least effort that reaches a recall
 choose.py       choose: which index for how many rows
+background.py    Background: what random pairs score, and so what a score is worth
+graph.py         KnnGraph: each row's nearest others; *_neighbors.py propose them
+groups.py        complete-link groups of pairs
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ COMMANDS = {
     "spaces": "engine.cli.spaces:command",
     "search": "engine.cli.search:command",
     "index": "engine.cli.index:command",
+    "graph": "engine.cli.graph:command",
+    "dedupe": "engine.cli.dedupe:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

@@ -33,6 +33,10 @@ def command(*, store: Path, json: bool) -> None:
     for one in found["indexes"]:
         recalls = ", ".join(f"recall@{depth} {value:.3f}" for depth, value in one["recall"].items())
         print(f"index {one['space']}: {one['kind']}, {counted(one['rows'], 'row')}, {recalls}")
+    for one in found["graphs"]:
+        recall = "" if one["kind"] == "exact" else f", recall {one['recall'][str(one['k'])]:.3f}"
+        state = "" if one["fresh"] else "; stale: built anew when it is needed"
+        print(f"graph of {one['space']}: {one['rows']} rows, {one['k']} neighbours, {one['kind']}{recall}{state}")
     for source, number in found["labels"].items():
         print(f"labels {source}: {number}")
     rows = [

@@ -38,8 +38,10 @@ class Tile:
     accent: bool = False
 
 
-def grid(tiles: Sequence[Tile], path: Path, *, columns: int = 6, title: str | None = None) -> Path:
+def grid(tiles: Sequence[Tile | None], path: Path, *, columns: int = 6, title: str | None = None) -> Path:
     """Write `tiles`, row by row, as a PNG at `path` and return `path`; a file that was there is replaced whole.
+
+    None leaves its place empty.
 
     Raises:
         BadInput: `path` does not end in .png, its folder is missing or cannot be written, or `columns` is below 1.
@@ -55,7 +57,8 @@ def grid(tiles: Sequence[Tile], path: Path, *, columns: int = 6, title: str | No
         _write(draw, (GAP, GAP - 4), title, TITLE, INK, width=width - 2 * GAP)
     for position, tile in enumerate(tiles):
         row, column = divmod(position, columns)
-        _place(canvas, draw, tile, GAP + column * PITCH_X, top + row * PITCH_Y)
+        if tile is not None:
+            _place(canvas, draw, tile, GAP + column * PITCH_X, top + row * PITCH_Y)
     _save(canvas, path)
     return path
 

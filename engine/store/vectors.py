@@ -6,6 +6,7 @@ appended to the table and are written anew when rows have moved or gone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -80,13 +81,15 @@ def vector_rows(ids: Sequence[bytes], vectors: NDArray[np.float32]) -> pa.Table:
 class VectorCache:
     """`ids` is uint8 (n, 32), `matrix` float32 (n, dim) with unit rows, `version` that of the table they came from.
 
-    Under one `name` rows are only ever appended: what was at a position stays there.
+    Under one `name` rows are only ever appended: what was at a position stays there. `identity` tells the rows
+    themselves: what was computed from them by position holds as long as it is the same.
     """
 
     ids: NDArray[np.uint8]
     matrix: NDArray[np.float32]
     version: int
     name: str = ""
+    identity: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -134,7 +137,7 @@ class VectorCache:
             rows = state["rows"]
             ids = _map(folder / f"{state['name']}.ids", np.uint8, (rows, ID_BYTES))
             vectors = _map(folder / f"{state['name']}.f32", np.float32, (rows, dim))
-            return cls(ids, vectors, dataset.version, state["name"])
+            return cls(ids, vectors, dataset.version, state["name"], _digest(state["fragments"]))
 
 
 def _map(path: Path, kind: Any, shape: tuple[int, int]) -> NDArray[Any]:
@@ -167,6 +170,17 @@ def _fragments(dataset: lance.LanceDataset) -> dict[str, list[int | str]]:
         str(part.fragment_id): [part.physical_rows, part.num_deletions, *(file.path for file in part.data_files())]
         for part in dataset.get_fragments()
     }
+
+
+def identity(table: Table) -> str:
+    """Return the `identity` that the vectors of `table` have now, without reading them."""
+    dataset = table.dataset()
+    return "" if dataset is None else _digest(_fragments(dataset))
+
+
+def _digest(fragments: dict[str, list[int | str]]) -> str:
+    # The files hold the rows in the order of the fragments, however often they were extended.
+    return hashlib.sha256(json.dumps(fragments).encode()).hexdigest()[:16]
 
 
 def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], dim: int) -> dict[str, Any]:
