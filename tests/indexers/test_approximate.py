@@ -19,7 +19,7 @@ from indexers.metrics import recall
 from indexers.pq import PQParams
 from tests.indexers.vectors import Lazy, assert_same, clustered, oracle, some, unit
 
-ROWS, DIM = 4000, 34
+ROWS, DIM = 3600, 34
 X, Q = clustered(ROWS, DIM)
 TRUTH = ExactIndex(X).search(Q, 10)
 # Kind, parameters, and the recall@10 at the default effort that it must not fall below.
@@ -165,7 +165,7 @@ file = Path("index.faiss")
 whole = bytearray(file.read_bytes())
 rng = np.random.default_rng(0)
 refused = 0
-for place in [0, 4, 9, 30, *rng.integers(0, len(whole), 40)]:
+for place in [0, 4, 9, 30, *rng.integers(0, len(whole), 20)]:
     damaged = bytearray(whole)
     damaged[place : place + 16] = rng.bytes(len(damaged[place : place + 16]))
     file.write_bytes(damaged)
@@ -218,7 +218,7 @@ def test_a_row_that_is_not_finite_is_refused_and_leaves_the_index_as_it_was(memb
 
 
 def test_a_view_is_read_in_blocks(member):
-    many, _ = clustered(9000, DIM)
+    many, _ = clustered(8500, DIM)
     view = Lazy(many)
     index = make(member, view)
     assert recall(index.search(Q, 10), ExactIndex(many).search(Q, 10), 10) >= MEMBERS[member][2] - 0.02
