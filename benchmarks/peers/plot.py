@@ -12,7 +12,9 @@ from benchmarks.peers.report import OURS
 TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)
 # A recall of 1 has to lie somewhere on an axis that gives the last per cent as much room as the first fifty.
 END = 1.002
-COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e")
+# One for each kind of ours: a repeated one would name two lines.
+COLOURS = ("#8c564b", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#d62728", "#1f77b4", "#e377c2")
+OWN_MARKERS = "sDov^Ph*"
 GREYS = ("#222222", "#555555", "#888888")
 MARKERS = "sD^vPX*d"
 
@@ -58,7 +60,13 @@ def _place(recall: float) -> float:
 
 
 def _ours(number: int) -> dict:
-    return {"color": COLOURS[number % len(COLOURS)], "linewidth": 2.6, "marker": "o", "markersize": 7, "zorder": 3}
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linewidth": 2.4,
+        "marker": OWN_MARKERS[number % len(OWN_MARKERS)],
+        "markersize": 6.5,
+        "zorder": 3,
+    }
 
 
 def _peer(number: int) -> dict:
