@@ -33,7 +33,7 @@ BUILD_AT_MOST = 0.6
 RECALL = 0.99
 # Rows of a block of scores, so that those of 256 queries over a million rows need no gigabyte.
 BLOCK_ROWS = 16_384
-FLAT, ANN = "engine flat", ("engine hnsw", "engine ivf", "engine pq")
+FLAT, ANN = "engine flat", ("engine hnsw", "engine ivf", "engine ivf sq8", "engine pq")
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]]:

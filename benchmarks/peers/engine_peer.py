@@ -68,6 +68,12 @@ class FlatPeer(ExactPeer):
     kind = "flat"
 
 
+class Flat16Peer(ExactPeer):
+    """Every row is compared at half precision, the best scored again."""
+
+    kind = "flat16"
+
+
 class HNSWPeer(ExactPeer):
     """A graph of layers."""
 
@@ -82,6 +88,13 @@ class IVFPeer(ExactPeer):
     def _given(self, rows: int) -> dict[str, Any]:
         # FAISS wants 39 rows a list to train on.
         return {"lists": max(1, min(int(4 * sqrt(rows)), rows // 39))}
+
+
+class IVFSQ8Peer(IVFPeer):
+    """Inverted lists of rows at 8 bits a dimension, the best scored again."""
+
+    def _given(self, rows: int) -> dict[str, Any]:
+        return {**super()._given(rows), "storage": "sq8"}
 
 
 class PQPeer(ExactPeer):

@@ -36,8 +36,8 @@ class NumPyPeer:
         for start in range(0, len(Q), BATCH):
             scores = -(Q[start : start + BATCH] @ self._X.T)
             best: Positions = np.argpartition(scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k]
-            order = np.argsort(np.take_along_axis(scores, best, 1), axis=1, kind="stable")
-            found.extend(np.take_along_axis(best, order, 1))
+            rows = np.arange(len(best))[:, None]
+            found.extend(best[rows, np.argsort(scores[rows, best], axis=1, kind="stable")])
         return found
 
     def size_bytes(self) -> int:

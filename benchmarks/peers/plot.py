@@ -9,10 +9,12 @@ import numpy as np
 from benchmarks.peers.metrics import Race, Result, front
 from benchmarks.peers.report import OURS
 
-TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)
+TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)
 # A recall of 1 has to lie somewhere on an axis that gives the last per cent as much room as the first fifty.
 END = 1.002
-COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e")
+# One for each kind of ours: a repeated one would name two lines.
+COLOURS = ("#8c564b", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#d62728", "#1f77b4", "#e377c2")
+OWN_MARKERS = "sDov^Ph*"
 GREYS = ("#222222", "#555555", "#888888")
 MARKERS = "sD^vPX*d"
 
@@ -33,7 +35,9 @@ def draw(race: Race, path: Path) -> None:
         axes.plot(x, [1e3 * one.p50 for one in lines[name]], label=name, **style)
     axes.set_yscale("log")
     axes.set_xticks([_place(tick) for tick in TICKS], [f"{tick:g}" for tick in TICKS])
-    axes.set_xlim(_place(TICKS[0]), _place(1.0) + 0.06)
+    least = min((one.recall_at_10 for line in lines.values() for one in line), default=0.0)
+    axes.set_xlim(_place(max([TICKS[0], *(tick for tick in TICKS if tick < least)])) - 0.03, _place(1.0) + 0.06)
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axes.set_xlabel("recall@10 (the last per cent is stretched)")
     axes.set_ylabel("median latency of one query, ms (log)")
@@ -56,7 +60,13 @@ def _place(recall: float) -> float:
 
 
 def _ours(number: int) -> dict:
-    return {"color": COLOURS[number % len(COLOURS)], "linewidth": 2.6, "marker": "o", "markersize": 7, "zorder": 3}
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linewidth": 2.4,
+        "marker": OWN_MARKERS[number % len(OWN_MARKERS)],
+        "markersize": 6.5,
+        "zorder": 3,
+    }
 
 
 def _peer(number: int) -> dict:
