@@ -203,7 +203,7 @@ def _truth(matrix: NDArray[np.float32], Q: NDArray[np.float32], places: NDArray[
         k = min(2 * k, len(matrix))
         found = [
             Neighbors(index_of[one.positions][kept], one.scores[kept])
-            for one in FlatIndex(X=matrix).search(Q, k)
+            for one in FlatIndex(matrix).search(Q, k)
             for kept in [index_of[one.positions] >= 0]
         ]
         if k == len(matrix) or all(len(one) >= depth for one in found):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.background import background
 from engine.errors import BadInput, EmptySpace
+from engine.fused import components
 from engine.mixed import searched_space
 from engine.searcher import Searcher
 from engine.select import matching
@@ -78,8 +79,7 @@ class Scope:
 
     def versions(self) -> dict[str, int]:
         """Return the versions of the tables that answers come from."""
-        spaces = self.store.spaces()
-        parts = [spaces[name] for name in self.space.recipe["weights"]] if self.space.virtual else [self.space]
+        parts = [part for part, _ in components(self.store, self.space)] if self.space.virtual else [self.space]
         return self.store.versions([self.store.members, *map(self.store.vectors_table, parts)])
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.fused import matrix_of
+from engine import kept_index
+from engine.fused import identity_of, matrix_of
+from engine.kept_index import KeptIndex
 from engine.store import Space, Store, VectorCache
-from indexers.base import Neighbors
+from indexers import Neighbors
 from indexers.exact import ExactIndex
 
-if TYPE_CHECKING:
-    from engine.kept_index import KeptIndex
-
-# From this many queries on a matrix product is quicker than one pass over the rows for each.
-BATCH = 16
+# FAISS takes as long to import as NumPy takes for this many queries more.
+SEVERAL = 2
 # An index is asked only as it was measured: with nearly all rows allowed.
 LEAST_KEPT = 0.95
+# What was mapped into memory once stays so for the queries that follow, for so many spaces.
+MOST_OPENED = 4
+_opened: OrderedDict[tuple[Any, ...], Searcher] = OrderedDict()
 
 
 class Searcher:
@@ -32,16 +36,21 @@ class Searcher:
     def __init__(self, vectors: VectorCache, kept: KeptIndex | None = None) -> None:
         self.vectors = vectors
         self.kept = kept
+        self._asked = 0
 
     @classmethod
     def open(cls, store: Store, space: Space, *, exact: bool = False) -> Searcher:
         """Return who answers for a space: its index if it has one, unless `exact` is asked for."""
-        vectors = matrix_of(store, space)
-        if exact or space.virtual or not (store.cache / "indexes" / space.table / "state.json").exists():
-            return cls(vectors)
-        from engine.kept_index import load
-
-        return cls(vectors, load(store, space, vectors))
+        state = None if exact or space.virtual else kept_index.read(store, space)
+        key = (store.path, space.name, space.fingerprint, identity_of(store, space), state and state["name"])
+        found = _opened.pop(key, None)
+        if found is None:
+            vectors = matrix_of(store, space)
+            found = cls(vectors, None if state is None else kept_index.load(store, space, vectors))
+        _opened[key] = found
+        while len(_opened) > MOST_OPENED:
+            _opened.popitem(last=False)
+        return found
 
     def search(self, Q: NDArray[np.float32], k: int, *, keep: NDArray[np.bool_] | None = None) -> list[Neighbors]:
         """Return the min(k, rows kept) best rows for each unit query of `Q` (q, dim)."""
@@ -71,12 +80,25 @@ class Searcher:
         return keep is None or bool(keep.mean() >= LEAST_KEPT)
 
     def _exact(self, queries: int) -> Any:
-        # FAISS takes a while to import, which is not worth it for one query; it knows arrays only.
-        if queries < BATCH or not isinstance(self.vectors.matrix, np.ndarray):
-            return ExactIndex(self.vectors.matrix)
+        self._asked += queries
+        # FAISS knows arrays only; a fused matrix is computed.
+        plain = isinstance(self.vectors.matrix, np.ndarray)
+        return self._flat if plain and self._asked >= SEVERAL else self._scan
+
+    @cached_property
+    def _scan(self) -> ExactIndex:
+        return ExactIndex(self.vectors.matrix)
+
+    @cached_property
+    def _flat(self) -> Any:
         from indexers.flat import FlatIndex
 
-        return FlatIndex(X=self.vectors.matrix)
+        return FlatIndex(self.vectors.matrix)
+
+    @cached_property
+    def _loose(self) -> ExactIndex:
+        assert self.kept is not None
+        return ExactIndex(self.vectors.matrix[self.kept.loose])
 
     def _through_index(
         self, kept: KeptIndex, Q: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
@@ -89,8 +111,7 @@ class Searcher:
         effort = kept.state["effort"][_measured_at(kept.state, k)]
         found = kept.index.search(Q, k, keep=allowed, effort=effort)
         placed = [Neighbors(np.asarray(kept.places[one.positions]), one.scores) for one in found]
-        loose = ExactIndex(np.ascontiguousarray(self.vectors.matrix[kept.loose]))
-        beside = loose.search(Q, k, keep=None if keep is None else keep[kept.loose])
+        beside = self._loose.search(Q, k, keep=None if keep is None else keep[kept.loose])
         others = [Neighbors(kept.loose[one.positions], one.scores) for one in beside]
         return [_merged(parts, k) for parts in zip(placed, others, strict=True)]
 

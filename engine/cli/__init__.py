@@ -58,6 +58,8 @@ def app() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 done but not whole, 2 an error, 130 interrupted."""
+    # Threads that wait spin otherwise, and take the cores from those that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     json, code = "--json" in given, 0
     if sys.stdout is None:

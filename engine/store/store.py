@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,17 +145,12 @@ class Store:
 
     def default_space(self) -> str | None:
         """Return the space that answers when none is named: clip, else resnet, else the bundled CNN, else the first."""
-        spaces = self.spaces()
-        for name in DEFAULT_SPACES:
-            if name in spaces:
-                return name
-        ready = [name for name, space in spaces.items() if space.encoder != "fused"]
-        return ready[0] if ready else None
+        return _default(self.spaces())
 
     def space(self, name: str | None = None) -> Space:
         """Return the space called `name`, or the default one; raise `EmptySpace` if it is not there."""
         spaces = self.spaces()
-        wanted = name or self.default_space()
+        wanted = name or _default(spaces)
         if wanted is None:
             raise EmptySpace("the store has no vectors yet", "run: engine embed --encoder efficientnet_lite0")
         if wanted not in spaces:
@@ -271,6 +266,13 @@ class Store:
         """Return every table of the store, the spaces' included."""
         fixed = [Table(self.path, name, schema) for name, schema in TABLES.items()]
         return fixed + [self.vectors_table(space) for space in self.spaces().values() if not space.virtual]
+
+
+def _default(spaces: Mapping[str, Space]) -> str | None:
+    for name in DEFAULT_SPACES:
+        if name in spaces:
+            return name
+    return next((name for name, space in spaces.items() if space.encoder != "fused"), None)
 
 
 def _columns(space: Space) -> dict[str, Any]:
