@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +36,30 @@ def background(store: Store, space: Space, vectors: VectorCache) -> Background:
 
 def _read(path: Path, identity: str, rows: int) -> Background | None:
     try:
-        # Opened here: of an archive that is none, NumPy would leave the file open.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if str(file["identity"]) != identity or abs(rows - int(file["rows"])) > DRIFT * int(file["rows"]):
-                return None
-            return Background(file["scores"], file["ranks"], int(file["pairs"]), float(file["spread"]))
+        kept = _loaded(path, path.stat().st_mtime_ns)
     # Absent, cut off by a power loss, or of another version: it is measured again.
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    fits = kept.identity == identity and abs(rows - kept.rows) <= DRIFT * kept.rows
+    return kept.background if fits else None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A background with what it was measured of."""
+
+    background: Background
+    identity: str
+    rows: int
+
+
+# `written` is the file's time: a search that follows another need not read it again.
+@lru_cache(maxsize=8)
+def _loaded(path: Path, written: int) -> _Kept:
+    # Opened here: of an archive that is none, NumPy would leave the file open.
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        found = Background(file["scores"], file["ranks"], int(file["pairs"]), float(file["spread"]))
+        return _Kept(found, str(file["identity"]), int(file["rows"]))
 
 
 def _write(path: Path, found: Background, identity: str, rows: int) -> None:

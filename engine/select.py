@@ -92,7 +92,7 @@ def _selected(store: Store, where: str) -> pa.Table:
 
 def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
     """Return the label that counts of each of `ids` that has one."""
-    given = store.labels.read(where=in_list("id", ids))
+    given = store.labels.read(where=in_list("id", ids)) if store.labels.count() else ()
     if len(given) == 0:
         return {}
     import duckdb
