@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from benchmarks.peers.base import Effort, Positions, Vectors
 from indexers import INDEXES
+from indexers.choose import lists_for
 
 
 class ExactPeer:
@@ -81,13 +81,12 @@ class HNSWPeer(ExactPeer):
 
 
 class IVFPeer(ExactPeer):
-    """Inverted lists, 4·√rows of them."""
+    """Inverted lists, as many as `engine index` makes."""
 
     kind = "ivf"
 
     def _given(self, rows: int) -> dict[str, Any]:
-        # FAISS wants 39 rows a list to train on.
-        return {"lists": max(1, min(int(4 * sqrt(rows)), rows // 39))}
+        return {"lists": lists_for(rows)}
 
 
 class IVFSQ8Peer(IVFPeer):

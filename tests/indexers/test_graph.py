@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.indexers.test_exact import some, unit
 
 from indexers import exact_neighbors, ivf_neighbors
 from indexers.graph import KnnGraph, build, columns, method, neighbors, proposer, recall
+from tests.indexers.vectors import some, unit
 
 
 def clustered(n: int, dim: int, seed: int = 0):
