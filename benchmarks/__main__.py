@@ -17,6 +17,7 @@ BENCHMARKS = {
     "memory": "benchmarks.memory:run",
     "search": "benchmarks.search:run",
     "precision": "benchmarks.precision:run",
+    "labels_speed": "benchmarks.labels_speed:run",
 }
 
 
