@@ -4,5 +4,5 @@ ingest.py        an ingest beside the bare decoder and the bare model
 memory.py        the peak memory of an ingest, small and large collection side by side
 search.py        a search in a fresh process at 100,000 × 512
 precision.py     fp32 beside bf16 and OpenVINO beside torch, on real photos
-labels_speed.py  labels from exemplars beside one pass over memory; label spreading beside its bound of memory
+labels_speed.py  labels from exemplars beside one pass over memory; the memory of label spreading
 """

@@ -1,7 +1,7 @@
-"""Labels from 30 exemplars beside one pass over the same memory, on one thread, and beside the bare matrix product.
+"""Labels from 3 and 30 exemplars beside one pass over the same memory, on one thread; the memory of label spreading.
 
-A pass is one query against all rows: the least that any exact answer reads. Thirty exemplars are thirty products a number read: the bare matrix
-product is the bound that arithmetic sets.
+A pass is one query against all rows: the least that any exact answer reads. The bare matrix product with all exemplars
+is the bound that arithmetic sets.
 """
 
 from __future__ import annotations

@@ -14,6 +14,9 @@ BLOCK_ROWS = 8192
 BLOCK_SCORES = 2**21
 # Pairs of vectors scored again at a time.
 PAIRS = 4096
+# Up to here one product with a vector after the other is faster than one with a matrix, if the rows stay in the cache
+# meanwhile.
+FEW, CACHED_ROWS = 6, 512
 
 
 def blocks(X: Rows, known: Exemplars) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
@@ -27,12 +30,22 @@ def blocks(X: Rows, known: Exemplars) -> Iterator[tuple[int, NDArray[np.float32]
     size = max(16, min(BLOCK_ROWS, BLOCK_SCORES // len(known.matrix)))
     for start in range(0, max(X.shape[0], 1), size):
         rows = np.asarray(X[start : start + size], np.float32)
-        cosines = known.matrix @ rows.T
+        cosines = _product(known.matrix, rows)
         # One entry that is not finite makes every cosine of its row so.
         bad = np.flatnonzero(~np.isfinite(cosines[0]))
         if len(bad):
             raise ValueError(f"vector {start + bad[0]} is not finite")
         yield start, rows, cosines
+
+
+def _product(matrix: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(matrix) > FEW:
+        return matrix @ rows.T
+    result = np.empty((len(matrix), len(rows)), np.float32)
+    for start in range(0, len(rows), CACHED_ROWS):
+        for exemplar, cosines in zip(matrix, result, strict=True):
+            cosines[start : start + CACHED_ROWS] = rows[start : start + CACHED_ROWS] @ exemplar
+    return result
 
 
 def scan(X: Rows, known: Exemplars, answer: Callable[[NDArray[np.float32], NDArray[np.float32]], Labels]) -> Labels:

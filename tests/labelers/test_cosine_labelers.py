@@ -79,7 +79,7 @@ def test_any_label_by_nearest_is_the_oracles(n, dim, m, copies, threshold, margi
 
 
 def test_accepted_scores_are_those_of_the_exact_index_to_the_last_bit():
-    X, E = some(500, 64), some(4, 64, seed=1)
+    X, E = some(1500, 64), some(4, 64, seed=1)
     found = nearest.label(X, known(E, [0, 1, 1, 2]), threshold=0.1)
     index = ExactIndex(X)
     best = np.full(len(X), -np.inf)
