@@ -18,6 +18,7 @@ BENCHMARKS = {
     "search": "benchmarks.search:run",
     "dedupe": "benchmarks.dedupe:run",
     "precision": "benchmarks.precision:run",
+    "labels_speed": "benchmarks.labels_speed:run",
 }
 
 

@@ -1,1 +1,24 @@
-"""Labelers: vectors and exemplars in, labels with scores out. Arithmetic only; members arrive with `engine label`."""
+"""Labelers: vectors and exemplars in, labels with scores out. Arithmetic only; ids and files are somebody else's.
+
+base.py        Labels, Exemplars: what every member takes and gives
+scan.py        cosines block by block, scored again in float64 where they decide
+nearest.py     the closest exemplar
+centroid.py    the mean of a class's exemplars
+vote.py        the k closest exemplars vote
+propagate.py   label spreading over a kNN graph
+agree.py       several spaces must agree
+metrics.py     precision, recall, coverage, intervals, curves
+separation.py  how well a space separates the labels one has
+"""
+
+from labelers.base import Exemplars, Labels
+
+# Each is a function label(X, exemplars, *, threshold, margin=0.0, ...) -> Labels.
+LABELERS = {
+    "nearest": "labelers.nearest:label",
+    "centroid": "labelers.centroid:label",
+    "vote": "labelers.vote:label",
+    "propagate": "labelers.propagate:label",
+}
+
+__all__ = ["LABELERS", "Exemplars", "Labels"]

@@ -1,0 +1,171 @@
+"""How well a space separates the labels one has. Measured on these labels, a promise for no others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexers.exact import ExactIndex
+from labelers.base import Exemplars
+from labelers.metrics import precision_coverage
+from labelers.nearest import label
+
+SAMPLE = 2000
+PAIRS = 10_000
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The lowest threshold at which labels by nearest exemplar are as precise as asked, and what they then find.
+
+    All are nan where no threshold is. `recall` is the share of the members of the classes that are found.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Separation:
+    """What `separation` measured; `same` and `other` are sampled cosines of pairs, float64, ascending."""
+
+    knn_agreement: float
+    silhouette: float
+    same: NDArray[np.float64]
+    other: NDArray[np.float64]
+    needed: Needed
+
+
+def separation(
+    X: NDArray[np.float32], codes: NDArray[np.int32], *, k: int = 10, precision: float = 0.95, seed: int = 0
+) -> Separation:
+    """Return how well unit rows `X` (n, dim) of classes `codes` (n,), −1 for none, lie apart.
+
+    Raises `ValueError` for shapes that do not fit and for fewer than two classes of two rows each.
+    """
+    if X.ndim != 2 or codes.shape != (len(X),):
+        raise ValueError(f"vectors have shape {X.shape}, codes {codes.shape}")
+    if np.count_nonzero(np.bincount(codes[codes >= 0]) >= 2) < 2:
+        raise ValueError("two classes of two rows each are the least to tell apart")
+    rng = np.random.default_rng(seed)
+    same, other = pair_scores(X, codes, rng=rng)
+    return Separation(
+        knn_agreement(X, codes, k=k, rng=rng),
+        silhouette(X, codes, rng=rng),
+        same,
+        other,
+        threshold_needed(X, codes, precision=precision, rng=rng),
+    )
+
+
+def knn_agreement(
+    X: NDArray[np.float32], codes: NDArray[np.int32], *, k: int, rng: np.random.Generator, sample: int = SAMPLE
+) -> float:
+    """Return the share of the `k` nearest rows that are of a row's own class, over a sample of the rows with one."""
+    index = ExactIndex(X)
+    shares = []
+    for row in _some(np.flatnonzero(codes >= 0), sample, rng):
+        positions = index.search(X[row : row + 1], k + 1)[0].positions
+        # Among many that are equal, the row itself may not be one of the k + 1.
+        others = positions[positions != row][:k]
+        shares.append(np.mean(codes[others] == codes[row]))
+    return float(np.mean(shares))
+
+
+def pair_scores(
+    X: NDArray[np.float32], codes: NDArray[np.int32], *, rng: np.random.Generator, pairs: int = PAIRS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return cosines of up to `pairs` random pairs of one class, and of a row of a class with one that is not of it.
+
+    Float64, ascending. Every row with a class is as likely as another to be the first of a pair.
+    """
+    members = np.flatnonzero(codes >= 0)
+    first = rng.choice(members, pairs)
+    order = np.argsort(codes, kind="stable")
+    starts, ends = (np.searchsorted(codes[order], codes[first], side) for side in ("left", "right"))
+    partner = order[rng.integers(starts, ends)]
+    alike = partner != first
+    stranger = rng.integers(0, len(codes), pairs)
+    apart = codes[stranger] != codes[first]
+    return _cosines(X, first[alike], partner[alike]), _cosines(X, first[apart], stranger[apart])
+
+
+def silhouette(
+    X: NDArray[np.float32], codes: NDArray[np.int32], *, rng: np.random.Generator, sample: int = SAMPLE
+) -> float:
+    """Return the mean silhouette (Rousseeuw 1987) with distance 1 − cosine, over a sample of the rows with a class.
+
+    nan if the sample has fewer than two classes.
+    """
+    rows = _some(np.flatnonzero(codes >= 0), sample, rng)
+    classes, own = np.unique(codes[rows], return_inverse=True)
+    if len(classes) < 2:
+        return float("nan")
+    unit = X[rows].astype(np.float64)
+    every = np.arange(len(rows))
+    counts = np.bincount(own)
+    # A sum of distances to a class needs only the sum of its vectors.
+    sums = np.zeros((len(classes), unit.shape[1]))
+    np.add.at(sums, own, unit)
+    distances = counts - unit @ sums.T
+    # A row's distance to itself is none; rounding must not count.
+    alone = counts[own] == 1
+    within = (distances[every, own] - (1 - (unit * unit).sum(axis=1))) / np.maximum(counts[own] - 1, 1)
+    means = distances / counts
+    means[every, own] = np.inf
+    between = means.min(axis=1)
+    largest = np.maximum(within, between)
+    widths = np.divide(between - within, largest, out=np.zeros_like(between), where=(largest > 0) & ~alone)
+    return float(widths.mean())
+
+
+def threshold_needed(
+    X: NDArray[np.float32],
+    codes: NDArray[np.int32],
+    *,
+    precision: float,
+    rng: np.random.Generator,
+    exemplars: int = 1,
+    draws: int = 10,
+    sample: int = SAMPLE,
+) -> Needed:
+    """Return the threshold for `precision` when a sample of the rows is labelled from `exemplars` random ones a class.
+
+    Every draw chooses exemplars and sample anew; their scores are pooled. Classes without a row to spare are left out,
+    their rows counted as none.
+    """
+    large = np.flatnonzero(np.bincount(codes[codes >= 0]) > exemplars)
+    wanted = np.where(np.isin(codes, large), np.searchsorted(large, codes), -1).astype(np.int32)
+    scores, correct, members = [], [], 0
+    for _ in range(draws):
+        chosen = np.concatenate([rng.choice(np.flatnonzero(wanted == c), exemplars, False) for c in range(len(large))])
+        known = Exemplars(tuple(map(str, large)), X[chosen], wanted[chosen], np.ones(len(chosen), bool))
+        rest = _some(np.setdiff1d(np.arange(len(X)), chosen), sample, rng)
+        found = label(X[rest], known, threshold=-1.0)
+        # What ties is no answer, whatever its score.
+        answered = found.codes >= 0
+        scores.append(found.scores[answered])
+        correct.append((found.codes == wanted[rest])[answered])
+        members += int(np.count_nonzero(wanted[rest] >= 0))
+    return _lowest(np.concatenate(scores), np.concatenate(correct), members, precision)
+
+
+def _lowest(scores: NDArray[np.float64], correct: NDArray[np.bool_], members: int, precision: float) -> Needed:
+    curve = precision_coverage(scores, correct)
+    good = np.flatnonzero(curve.y >= precision)
+    if len(good) == 0:
+        return Needed(float("nan"), float("nan"), float("nan"))
+    lowest = good[-1]
+    hits = curve.y[lowest] * curve.x[lowest] * len(scores)
+    return Needed(float(curve.thresholds[lowest]), float(curve.y[lowest]), float(hits / members))
+
+
+def _some(rows: NDArray[np.int64], sample: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return rows if len(rows) <= sample else np.sort(rng.choice(rows, sample, replace=False))
+
+
+def _cosines(X: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.sort((X[a].astype(np.float64) * X[b]).sum(axis=1))
