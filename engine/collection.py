@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.batch import Written
+    from engine.dedupe import Deduped
     from engine.export import Exported
+    from engine.graph import Graph
     from engine.query import Query
     from engine.search import Answer
     from engine.verify import Verdict
@@ -94,6 +96,37 @@ class Collection:
             where=where, exclude_self=exclude_self, exact=exact, output=output,
         )  # fmt: skip
         return made.answers() if output is None else made.write(output)
+
+    def index(
+        self,
+        *,
+        space: str | None = None,
+        kind: str = "auto",
+        recall: float = 0.95,
+        memory: int | None = None,
+        update: bool = False,
+    ) -> dict[str, Any]:
+        """Build an index over a space, or `update` the one that is there; return the keys of `engine index --json`."""
+        from engine import index
+
+        if update:
+            return index.update(self.store, space)
+        return index.build(self.store, space, kind=kind, recall=recall, memory=memory)
+
+    def graph(self, *, space: str | None = None, k: int = 15, exact: bool = False) -> Graph:
+        """Return the graph of each image's `k` nearest others: `.knn.csr()` is a sparse matrix of cosines.
+
+        Row i is the image `.vectors.ids[i]`. It is built if there is none that is fresh.
+        """
+        from engine.graph import graph
+
+        return graph(self.store, space, k=k, exact=exact)
+
+    def dedupe(self, *, space: str | None = None, threshold: float = 0.96, keep: str = "largest") -> Deduped:
+        """Find groups of near duplicates in which every pair meets the threshold, and record them as a run."""
+        from engine.dedupe import dedupe
+
+        return dedupe(self.store, space=space, threshold=threshold, keep=keep)
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds: the keys of `engine info --json`."""

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import engine
 from benchmarks.generate import generate
 from engine.compact import compact
 from engine.errors import BadInput, EmptySpace, StoreDamaged
@@ -247,3 +248,16 @@ def test_what_cannot_be_built_is_refused(store, options, message):
 def test_an_empty_store_has_nothing_to_index(tmp_path):
     with pytest.raises(EmptySpace):
         build(Store.create(tmp_path / "store"))
+
+
+def test_the_python_api_says_the_same(store):
+    collection = engine.open(store.path)
+    built = collection.index(kind="ivf")
+    assert built == read(store, store.space())
+    assert collection.search(id="7").index["kind"] == "ivf"
+    assert collection.index(update=True) == built
+    graph = collection.graph(k=5)
+    near = graph.knn.csr()[_place(store, "7")]
+    closest = graph.vectors.ids[near.indices[near.data.argmax()]].tobytes()
+    assert closest == list(oracle(store, "7", 2))[1]
+    assert collection.dedupe(threshold=1.0).groups == []
