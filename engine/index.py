@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput, EmptySpace
-from engine.kept_index import KeptIndex, building, drop, ids_of, load, write
+from engine.kept_index import KeptIndex, building, drop, ids_of, load, summary, write
 from engine.progress import Progress, Silent
 from engine.store import Space, Store, VectorCache
 from indexers import INDEXES, Index, Neighbors, index_class
@@ -77,7 +77,7 @@ def build(
             if found["reached"]:
                 break
         assert best is not None
-        return write(store, chosen, best[0], vectors.ids[rest], vectors.ids[held], best[1])
+        return summary(write(store, chosen, best[0], vectors.ids[rest], vectors.ids[held], best[1]))
 
 
 def update(store: Store, space: str | None = None, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def update(store: Store, space: str | None = None, *, progress: Progress | None 
         if kept is None:
             raise BadInput(f"space {chosen.name!r} has no index", f"build one: engine index --space {chosen.name}")
         if not kept.newer and not kept.state["gone"]:
-            return kept.state
+            return summary(kept.state)
         if not kept.state["gone"]:
             return _extended(store, chosen, vectors, kept, told)
     texts = {name: str(value) for name, value in kept.state["params"].items()}
@@ -115,7 +115,7 @@ def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex,
     told.begin(f"measuring with {len(held)} rows held out", None)
     found = _measured(kept.index, vectors.matrix, held, kept.state["target"], order)
     state = {**kept.state, **found, "seconds": round(time.monotonic() - began, 3)}
-    return write(store, space, kept.index, vectors.ids[order], vectors.ids[held], state)
+    return summary(write(store, space, kept.index, vectors.ids[order], vectors.ids[held], state))
 
 
 def _indexable(store: Store, space: str | None) -> tuple[Space, VectorCache]:

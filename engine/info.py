@@ -26,7 +26,7 @@ def info(store: Store) -> dict[str, Any]:
         "sources": store.sources.count(),
         "spaces": {one["space"]: one for one in spaces(store)},
         "labels": dict(labels),
-        "indexes": [state for space in store.spaces().values() if (state := kept_index.read(store, space))],
+        "indexes": _indexes(store),
         "graphs": graphs(store),
         "default_space": store.default_space(),
         "bytes": sum(size.bytes for size in tables),
@@ -37,6 +37,11 @@ def info(store: Store) -> dict[str, Any]:
         },
         "store_version": store.versions(),
     }
+
+
+def _indexes(store: Store) -> list[dict[str, Any]]:
+    states = (kept_index.read(store, space) for space in store.spaces().values())
+    return [kept_index.summary(state) for state in states if state is not None]
 
 
 def spaces(store: Store) -> list[dict[str, Any]]:

@@ -31,6 +31,8 @@ from indexers import Index, index_class
 from indexers.selected import Selected
 
 STATE, LOCK = "state.json", ".lock"
+# The index's folder, and to which rows of which vector cache `_place` has matched it.
+PLACE = ("name", "cache", "seen", "gone")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ def read(store: Store, space: Space) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return state
+
+
+def summary(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of an index: its state less where it lies."""
+    return {name: value for name, value in state.items() if name not in PLACE}
 
 
 def write(
