@@ -332,6 +332,8 @@ def interrupted(self, block, neighbours):
     os.kill(os.getpid(), signal.SIGINT)
 
 batch.Batch._tables = interrupted
+# A shell may have started us deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main(sys.argv[1:])
 """
 
