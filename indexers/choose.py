@@ -12,21 +12,28 @@ FLAT_NUMBERS = 50_000 * 512
 
 
 def choose(n: int, dim: int, *, memory: int | None = None) -> list[tuple[str, IVFParams | PQParams | None]]:
-    """Return (kind, parameters) to try in order for `n` rows of `dim`, until one reaches the recall that is wanted.
+    """Return (kind, parameters) to build for `n` rows of `dim`; the quickest that reaches the recall wanted is best.
 
-    `memory` is what a build may take, in bytes (None: any amount). Flat is the end of every list: it is exact and takes
-    no memory, only time.
+    Flat alone where every row can be compared in a few milliseconds. Else PQ, whose codes are read from end to end, and
+    the finest inverted lists that fit: those win where the rows are many or lie in clusters, which only a measurement
+    shows (docs/benchmarks.md). `memory` is what a build may take, in bytes (None: any amount). Flat is the end of every list: it is
+    exact and takes no memory, only time.
     """
     if n * dim <= FLAT_NUMBERS:
         return [("flat", None)]
     lists = lists_for(n)
-    candidates: list[tuple[str, IVFParams | PQParams | None, float]] = [
-        ("ivf", IVFParams(lists, "fp32"), n * (4 * dim + 8)),
-        ("ivf", IVFParams(lists, "sq8"), n * (dim + 8)),
-        ("pq", PQParams(), n * dim / (2 * PQParams().width)),
+    finest: list[tuple[IVFParams, int]] = [
+        (IVFParams(lists, "fp32"), n * (4 * dim + 8)),
+        (IVFParams(lists, "sq8"), n * (dim + 8)),
     ]
-    fitting = [(kind, params) for kind, params, size in candidates if memory is None or size <= memory]
-    return [*fitting, ("flat", None)]
+    codes = n * dim / (2 * PQParams().width)
+    fitting = [params for params, size in finest if memory is None or size <= memory]
+    small: list[tuple[str, IVFParams | PQParams | None]] = [("pq", PQParams())]
+    return [
+        *(small if memory is None or codes <= memory else []),
+        *(("ivf", params) for params in fitting[:1]),
+        ("flat", None),
+    ]
 
 
 def lists_for(n: int) -> int:

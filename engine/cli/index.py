@@ -53,7 +53,10 @@ def command(
     recalls = ", ".join(f"recall@{depth} {value:.3f}" for depth, value in found["recall"].items())
     print(f"space {found['space']}: {found['kind']}, {counted(found['rows'], 'row')}, {recalls}")
     if found["bytes"]:
-        print(f"  measured with {found['queries']} rows held out, {found['seconds']:.1f} s, {human(found['bytes'])}")
+        print(
+            f"  measured with {found['queries']} rows held out: {1000 * found['seconds_a_query']:.2f} ms a query; "
+            f"built in {found['seconds']:.1f} s, {human(found['bytes'])}"
+        )
     else:
         print("  every row is compared; nothing is built")
     if not found["reached"]:

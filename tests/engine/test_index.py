@@ -19,6 +19,7 @@ from engine.errors import BadInput, EmptySpace, StoreDamaged
 from engine.index import build, update
 from engine.info import info
 from engine.kept_index import folder, ids_of, load, read
+from engine.progress import Silent
 from engine.query import Query
 from engine.remove import remove
 from engine.search import search
@@ -26,6 +27,7 @@ from engine.searcher import Searcher
 from engine.store import Store
 from engine.store.vectors import unit, vector_rows
 from indexers.scores import MARGIN
+from indexers.tune import Tuned
 
 ROWS, DIM = 4000, 16
 KINDS = ("hnsw", "ivf", "pq")
@@ -203,6 +205,28 @@ def test_small_collections_are_compared_row_by_row(store):
     assert (state["kind"], state["recall"], state["bytes"]) == ("flat", {"10": 1.0, "100": 1.0}, 0)
     assert info(store)["indexes"] == []
     assert search(store, Query(names=["7"]), k=3).index["kind"] == "exact"
+
+
+def test_auto_keeps_the_quickest_of_those_that_reach_the_recall(store, monkeypatch):
+    monkeypatch.setattr("indexers.choose.FLAT_NUMBERS", 1000)
+    tried = []
+
+    class Told(Silent):
+        def begin(self, what, total):
+            tried.append(what)
+
+    state = build(store, recall=0.9, progress=Told())
+    assert [what for what in tried if "building" in what] == [
+        "building an index of kind pq", "building an index of kind ivf"
+    ]  # fmt: skip
+    assert state["kind"] in ("pq", "ivf")
+    assert state["reached"]
+    assert min(state["recall"].values()) >= 0.9
+    # No index misses nothing for sure: every row is compared.
+    monkeypatch.setattr("engine.index.tune", lambda *_, k, **__: Tuned(k, 1, 0.5, False))
+    assert build(store)["kind"] == "flat"
+    assert read(store, store.space()) is None
+    assert not build(store, kind="ivf")["reached"]
 
 
 def test_a_damaged_index_says_how_to_mend_it_and_a_deleted_one_is_not_missed(store):

@@ -16,25 +16,23 @@ def test_few_rows_are_compared(n, dim):
     assert choose(n, dim) == [FLAT]
 
 
-def test_many_rows_are_tried_from_the_finest_to_the_smallest():
-    full, small = ("ivf", IVFParams(2048, "fp32")), ("ivf", IVFParams(2048, "sq8"))
-    assert choose(1_000_000, 512) == [full, small, ("pq", PQParams(4)), FLAT]
+FULL, SMALL, CODES = ("ivf", IVFParams(2048, "fp32")), ("ivf", IVFParams(2048, "sq8")), ("pq", PQParams(4))
 
 
 @pytest.mark.parametrize(
-    ("memory", "first"),
+    ("memory", "chosen"),
     [
+        (None, [CODES, FULL, FLAT]),
         # A million rows of 512: 4 · 512 + 8, 512 + 8 and 512 / 8 bytes each.
-        (2_056_000_000, ("ivf", IVFParams(2048, "fp32"))),
-        (2_055_999_999, ("ivf", IVFParams(2048, "sq8"))),
-        (519_999_999, ("pq", PQParams(4))),
-        (63_999_999, FLAT),
-        (0, FLAT),
+        (2_056_000_000, [CODES, FULL, FLAT]),
+        (2_055_999_999, [CODES, SMALL, FLAT]),
+        (519_999_999, [CODES, FLAT]),
+        (63_999_999, [FLAT]),
+        (0, [FLAT]),
     ],
 )
-def test_what_does_not_fit_is_not_tried(memory, first):
-    chosen = choose(1_000_000, 512, memory=memory)
-    assert (chosen[0], chosen[-1]) == (first, FLAT)
+def test_many_rows_get_codes_and_the_finest_lists_that_fit(memory, chosen):
+    assert choose(1_000_000, 512, memory=memory) == chosen
 
 
 @pytest.mark.parametrize(
