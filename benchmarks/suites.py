@@ -29,6 +29,7 @@ class Settings:
     vectors: Path | None = None
     quick: bool = False
     reuse: bool = False
+    skip: tuple[str, ...] = ()
     seed: int = 0
 
 

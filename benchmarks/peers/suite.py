@@ -53,13 +53,18 @@ def _raws(settings: Settings) -> list[Path]:
 
 
 def _measure(name: str, settings: Settings, progress: Progress) -> Path:
+    if unknown := set(settings.skip) - PEERS.keys():
+        raise BadInput(f"there is no competitor {min(unknown)!r}", f"they are {', '.join(PEERS)}")
+    peers = {name: reference for name, reference in PEERS.items() if name not in settings.skip}
     held = prepare(name, settings)
     raw = settings.output / f"raw-{held.name}.jsonl.gz"
     scratch = raw.with_suffix(".part")
     try:
         with gzip.open(scratch, "wt") as file, tempfile.TemporaryDirectory(dir=settings.output) as folder:
-            for line in race(held, PEERS, Path(folder), seed=settings.seed, progress=progress):
+            for line in race(held, peers, Path(folder), seed=settings.seed, progress=progress):
                 file.write(json.dumps(line) + "\n")
+            for left in settings.skip:
+                file.write(json.dumps({"kind": "missing", "competitor": left, "reason": "left out"}) + "\n")
         # A run that was stopped leaves the last whole one in place.
         scratch.replace(raw)
     finally:

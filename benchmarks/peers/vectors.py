@@ -19,7 +19,7 @@ from indexers.exact import ExactIndex
 # Beyond the deepest k, so that ties at its border are known.
 DEPTH = 110
 QUERIES, QUICK_QUERIES, QUICK_ROWS = 500, 40, 3000
-MADE = {"clustered-100k": (100_000, 500), "clustered-1m": (1_000_000, 200)}
+MADE = {"clustered-100k": (100_000, 500), "clustered-1m": (1_000_000, 100)}
 REAL: dict[str, Callable[[Datasets], Dataset | None]] = {
     "caltech101": Datasets.caltech101,
     "cifar10": Datasets.cifar10,

@@ -18,6 +18,7 @@ from engine.cli.output import FILE, emit, json_option, progress, table
 @click.option("--rows", type=int, help="How many made rows, where the suite makes them.")
 @click.option("--output", type=FILE, default="build/bench", show_default=True, help="The folder of what was measured.")
 @click.option("--quick", is_flag=True, help="A small run that shows that it works.")
+@click.option("--skip", multiple=True, help="A competitor to leave out; its row says so.")
 @click.option("--reuse", is_flag=True, help="Only compute tables and pictures again from what was measured.")
 @json_option
 def command(
@@ -29,6 +30,7 @@ def command(
     rows: int | None,
     output: Path,
     quick: bool,
+    skip: tuple[str, ...],
     reuse: bool,
     json: bool,
 ) -> None:
@@ -42,7 +44,7 @@ def command(
         raise BadInput(f"there is no suite {suite!r}", f"one of: {', '.join(SUITES)}")
     folder = output / suite
     folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(folder, data or DATA, dataset, rows, vectors, quick, reuse)
+    settings = Settings(folder, data or DATA, dataset, rows, vectors, quick, reuse, skip)
     with progress() as drawn, (folder / "results.jsonl").open("w") as kept:
         measured = []
         for row in chosen(suite)(settings, drawn):
