@@ -16,8 +16,8 @@ def choose(n: int, dim: int, *, memory: int | None = None) -> list[tuple[str, IV
 
     Flat alone where every row can be compared in a few milliseconds. Else PQ, whose codes are read from end to end, and
     the finest inverted lists that fit: those win where the rows are many or lie in clusters, which only a measurement
-    shows (docs/benchmarks.md). `memory` is what a build may take, in bytes (None: any amount). Flat is the end of every list: it is
-    exact and takes no memory, only time.
+    shows (docs/benchmarks.md). `memory` is what a build may take, in bytes (None: any amount). Flat is the end of every
+    list: it is exact and takes no memory, only time.
     """
     if n * dim <= FLAT_NUMBERS:
         return [("flat", None)]
