@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
+from engine.precedence import ACCEPT, CONFLICTS, LABELS, PEOPLE, REVERT
 from engine.store import Store
 from engine.store.table import in_list, steady
 from engine.store.vectors import id_array
@@ -17,23 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-# A label that a person gave counts before an exemplar's, and that before one that came with the data.
-PRECEDENCE = ("human", "exemplar", "given")
 COLUMNS = ("id", "name", "ordinal", "split", "source", "width", "height", "format", "bytes", "label")
-
-# "Is not" vetoes. Two different labels of the same precedence are a conflict, and a conflict is no label.
-CANDIDATES = f"""
-    SELECT id, label, rank() OVER (PARTITION BY id ORDER BY list_position({list(PRECEDENCE)!r}, source)) AS place
-    FROM labels
-    WHERE kind = 'class' AND polarity AND source IN {PRECEDENCE!r}
-        AND NOT EXISTS (
-            SELECT 1 FROM labels AS veto
-            WHERE veto.id = labels.id AND veto.label = labels.label AND NOT veto.polarity AND veto.source = 'human'
-        )
-"""
-FIRST = f"SELECT id, label FROM ({CANDIDATES}) WHERE place = 1"
-LABELS = f"SELECT id, any_value(label) AS label FROM ({FIRST}) GROUP BY id HAVING count(DISTINCT label) = 1"
-CONFLICTS = f"SELECT count(*) FROM (SELECT id FROM ({FIRST}) GROUP BY id HAVING count(DISTINCT label) > 1)"
 
 PICTURES = f"""
     SELECT images.id AS image, lower(hex(images.id)) AS id, members.name, members.ordinal, members.split,
@@ -99,7 +84,16 @@ def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
 
     with duckdb.connect() as database:
         database.register("labels", given)
+        database.register("runs", store.runs.read(where=_weighed(given)))
         return dict(database.execute(LABELS).fetchall())
+
+
+def _weighed(given: pa.Table) -> str:
+    """Return the condition for the rows of the runs on which it depends whether `given` counts: none for the most."""
+    import pyarrow.compute as pc
+
+    sources = set(pc.unique(given["source"]).to_pylist())
+    return f"event = 'start' OR command IN {(ACCEPT, REVERT)!r}" if sources & {*PEOPLE, "run"} else "false"
 
 
 def all_labels(store: Store) -> pa.Table:
@@ -111,6 +105,13 @@ def all_labels(store: Store) -> pa.Table:
     return steady(lambda: connect(store).sql(LABELS).to_arrow_table())
 
 
+def conflicts(store: Store) -> NDArray[np.uint8]:
+    """Return the ids (n, 32) of the images that have no label because two count alike."""
+    if store.labels.count() == 0:
+        return np.empty((0, 32), np.uint8)
+    return id_array(steady(lambda: connect(store).sql(CONFLICTS).to_arrow_table())["id"])
+
+
 def conflicting(store: Store) -> int:
     """Return how many images have no label because two count alike."""
-    return connect(store).execute(CONFLICTS).fetchall()[0][0] if store.labels.count() else 0
+    return len(conflicts(store))
