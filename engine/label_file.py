@@ -22,7 +22,9 @@ def read_label_file(store: Store, path: Path) -> pa.Table:
     """
     by_name, by_ordinal = read_labels(path)
     if by_ordinal:
-        raise BadInput(f"{path} holds IDX labels", f"bring them with their source: engine ingest SOURCE --labels {path}")
+        raise BadInput(
+            f"{path} holds IDX labels", f"bring them with their source: engine ingest SOURCE --labels {path}"
+        )
     labels = {name: label.strip() for name, (label, _) in by_name.items() if label and label.strip()}
     if not labels:
         raise BadInput(f"{path} labels no image", "write a label into the column label")

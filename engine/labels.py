@@ -153,12 +153,17 @@ def label_runs(store: Store) -> list[dict[str, Any]]:
             **{name: asked.get(name) for name in ("labeler", "space", "threshold")},
             "state": states.get(row["run"], "proposed"),
             "labelled": ends[row["run"]].get("labelled"),
-            "classes": ends[row["run"]].get("classes", {}),
+            "classes": _in_order(asked.get("classes") or (), ends[row["run"]].get("classes") or {}),
         }
         for row in rows
         if row["event"] == "start" and "error" not in ends.get(row["run"], {"error": "killed"})
         for asked in [json.loads(row["details"])]
     ]
+
+
+def _in_order(names: Sequence[str], results: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run said of its classes, in the order in which they were given: the table has them sorted."""
+    return {name: results.get(name) for name in dict.fromkeys([*names, *results])}
 
 
 def decisions(store: Store) -> dict[str, str]:
