@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
-from engine.precedence import ACCEPT, CONFLICTS, LABELS, PEOPLE, REVERT
+from engine.precedence import ACCEPT, CONFLICTS, LABELS, PRECEDENCE, REVERT
 from engine.store import Store
 from engine.store.table import in_list, steady
 from engine.store.vectors import id_array
@@ -77,23 +77,28 @@ def _selected(store: Store, where: str) -> pa.Table:
 
 def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
     """Return the label that counts of each of `ids` that has one."""
-    given = store.labels.read(where=in_list("id", ids)) if store.labels.count() else ()
-    if len(given) == 0:
-        return {}
+    said = store.labels.rows(where=f"kind = 'class' AND {in_list('id', ids)}") if store.labels.count() else []
+    if not {row["source"] for row in said} & set(PRECEDENCE) - {"given"}:
+        return _given(said)
     import duckdb
+    import pyarrow as pa
 
     with duckdb.connect() as database:
-        database.register("labels", given)
-        database.register("runs", store.runs.read(where=_weighed(given)))
+        database.register("labels", pa.Table.from_pylist(said, store.labels.schema))
+        database.register("runs", store.runs.read(where=f"event = 'start' OR command IN {(ACCEPT, REVERT)!r}"))
         return dict(database.execute(LABELS).fetchall())
 
 
-def _weighed(given: pa.Table) -> str:
-    """Return the condition for the rows of the runs on which it depends whether `given` counts: none for the most."""
-    import pyarrow.compute as pc
+def _given(said: list[dict[str, Any]]) -> dict[bytes, str]:
+    """Return the labels of images of which only the data says something, as `LABELS` does.
 
-    sources = set(pc.unique(given["source"]).to_pylist())
-    return f"event = 'start' OR command IN {(ACCEPT, REVERT)!r}" if sources & {*PEOPLE, "run"} else "false"
+    A search of a labelled collection would otherwise spend more on SQL than on searching.
+    """
+    found: dict[bytes, set[str]] = {}
+    for row in said:
+        if row["source"] == "given" and row["polarity"]:
+            found.setdefault(row["id"], set()).add(row["label"])
+    return {image: labels.pop() for image, labels in found.items() if len(labels) == 1}
 
 
 def all_labels(store: Store) -> pa.Table:
