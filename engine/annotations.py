@@ -190,9 +190,8 @@ def label_row(
     image: bytes, label: str, *, source: str, run: str, polarity: bool = True, score: float | None = None
 ) -> dict[str, Any]:
     """Return one row of the labels table. The same statement from the same source has the same key."""
-    statement = json.dumps([image.hex(), label, polarity, "class", source])
     return {
-        "key": hashlib.sha256(statement.encode()).digest(),
+        "key": statement_key(image, label, polarity=polarity, source=source),
         "id": image,
         "label": label,
         "polarity": polarity,
@@ -201,3 +200,17 @@ def label_row(
         "source": source,
         "run": run,
     }
+
+
+def statement_key(
+    image: bytes,
+    label: str | None,
+    *,
+    source: str,
+    polarity: bool | None = True,
+    kind: str = "class",
+    run: str | None = None,
+) -> bytes:
+    """Return the key of a statement; with a `run` the same statement in another run is another row."""
+    parts = [image.hex(), label, polarity, kind, source, *([run] if run else [])]
+    return hashlib.sha256(json.dumps(parts).encode()).digest()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.store import Store
+from engine.store.table import in_list
 
 
 def members(store: Store, *, rejected: bool = False, removed: bool = False) -> Iterator[dict[str, Any]]:
@@ -25,3 +26,10 @@ def members(store: Store, *, rejected: bool = False, removed: bool = False) -> I
                 "removed": row["removed"],
                 "split": row["split"],
             }
+
+
+def first_names(store: Store, ids: Sequence[bytes]) -> dict[bytes, str]:
+    """Return what each of a few images is called: the name of its first member."""
+    rows = store.members.rows(["source", "ordinal", "name", "image"], f"removed IS NULL AND {in_list('image', ids)}")
+    ordered = sorted(rows, key=lambda row: (row["source"], row["ordinal"]), reverse=True)
+    return {row["image"]: row["name"] for row in ordered}

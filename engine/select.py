@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
+from engine.precedence import ACCEPT, CONFLICTS, LABELS, PRECEDENCE, REVERT
 from engine.store import Store
 from engine.store.table import in_list, steady
 from engine.store.vectors import id_array
@@ -17,23 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-# A label that a person gave counts before an exemplar's, and that before one that came with the data.
-PRECEDENCE = ("human", "exemplar", "given")
 COLUMNS = ("id", "name", "ordinal", "split", "source", "width", "height", "format", "bytes", "label")
-
-# "Is not" vetoes. Two different labels of the same precedence are a conflict, and a conflict is no label.
-CANDIDATES = f"""
-    SELECT id, label, rank() OVER (PARTITION BY id ORDER BY list_position({list(PRECEDENCE)!r}, source)) AS place
-    FROM labels
-    WHERE kind = 'class' AND polarity AND source IN {PRECEDENCE!r}
-        AND NOT EXISTS (
-            SELECT 1 FROM labels AS veto
-            WHERE veto.id = labels.id AND veto.label = labels.label AND NOT veto.polarity AND veto.source = 'human'
-        )
-"""
-FIRST = f"SELECT id, label FROM ({CANDIDATES}) WHERE place = 1"
-LABELS = f"SELECT id, any_value(label) AS label FROM ({FIRST}) GROUP BY id HAVING count(DISTINCT label) = 1"
-CONFLICTS = f"SELECT count(*) FROM (SELECT id FROM ({FIRST}) GROUP BY id HAVING count(DISTINCT label) > 1)"
 
 PICTURES = f"""
     SELECT images.id AS image, lower(hex(images.id)) AS id, members.name, members.ordinal, members.split,
@@ -92,14 +77,28 @@ def _selected(store: Store, where: str) -> pa.Table:
 
 def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
     """Return the label that counts of each of `ids` that has one."""
-    given = store.labels.read(where=in_list("id", ids)) if store.labels.count() else ()
-    if len(given) == 0:
-        return {}
+    said = store.labels.rows(where=f"kind = 'class' AND {in_list('id', ids)}") if store.labels.count() else []
+    if not {row["source"] for row in said} & set(PRECEDENCE) - {"given"}:
+        return _given(said)
     import duckdb
+    import pyarrow as pa
 
     with duckdb.connect() as database:
-        database.register("labels", given)
+        database.register("labels", pa.Table.from_pylist(said, store.labels.schema))
+        database.register("runs", store.runs.read(where=f"event = 'start' OR command IN {(ACCEPT, REVERT)!r}"))
         return dict(database.execute(LABELS).fetchall())
+
+
+def _given(said: list[dict[str, Any]]) -> dict[bytes, str]:
+    """Return the labels of images of which only the data says something, as `LABELS` does.
+
+    A search of a labelled collection would otherwise spend more on SQL than on searching.
+    """
+    found: dict[bytes, set[str]] = {}
+    for row in said:
+        if row["source"] == "given" and row["polarity"]:
+            found.setdefault(row["id"], set()).add(row["label"])
+    return {image: labels.pop() for image, labels in found.items() if len(labels) == 1}
 
 
 def all_labels(store: Store) -> pa.Table:
@@ -111,6 +110,13 @@ def all_labels(store: Store) -> pa.Table:
     return steady(lambda: connect(store).sql(LABELS).to_arrow_table())
 
 
+def conflicts(store: Store) -> NDArray[np.uint8]:
+    """Return the ids (n, 32) of the images that have no label because two count alike."""
+    if store.labels.count() == 0:
+        return np.empty((0, 32), np.uint8)
+    return id_array(steady(lambda: connect(store).sql(CONFLICTS).to_arrow_table())["id"])
+
+
 def conflicting(store: Store) -> int:
     """Return how many images have no label because two count alike."""
-    return connect(store).execute(CONFLICTS).fetchall()[0][0] if store.labels.count() else 0
+    return len(conflicts(store))

@@ -1,0 +1,69 @@
+"""`engine labels` and what it can do with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from engine.cli.labels.edit import import_command, set_command, unset_command
+from engine.cli.labels.export import export_command
+from engine.cli.labels.runs import accept_command, diff_command, revert_command
+from engine.cli.output import counted, emit, json_option, say, store_option, table
+
+SOURCES = ("human", "exemplar", "given", "run", "not", "truth")
+
+
+@click.group(invoke_without_command=True)
+@store_option
+@json_option
+@click.pass_context
+def command(context: click.Context, *, store: Path, json: bool) -> None:
+    """Count the labels; set, compare, accept and export them.
+
+    A person's label counts before an exemplar, that before one that came with the data, that before an accepted run.
+    """
+    if context.invoked_subcommand is not None:
+        if ParameterSource.COMMANDLINE in map(context.get_parameter_source, ("store", "json")):
+            raise click.UsageError(f"options go behind the command: engine labels {context.invoked_subcommand} ...")
+        return
+    from engine.label_counts import label_counts
+    from engine.store import Store
+
+    found = label_counts(Store.open(store))
+    emit(found) if json else _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    sources = [source for source in SOURCES if source in found["sources"]]
+    classes = sorted({*found["labels"], *(name for source in sources for name in found["sources"][source])})
+    table(
+        ("class", "counts", *sources),
+        [
+            (name, found["labels"].get(name, 0), *(found["sources"][source].get(name, 0) for source in sources))
+            for name in classes
+        ],
+    )
+    say(f"{counted(found['unlabelled'], 'image')} without a label")
+    if found["conflicts"]:
+        images = counted(found["conflicts"], "image")
+        say(f"{images} with labels that contradict each other, for instance {', '.join(found['conflicting'])}")
+    for run in found["runs"]:
+        how = f"{run['labeler']} in {run['space']} at {run['threshold']}"
+        say(f"{run['state']}: {run['run']}, {how}, {counted(run['labelled'], 'image')}")
+        if run["state"] == "proposed":
+            say(f"  let it count: engine labels accept {run['run']}")
+
+
+for one in (
+    set_command,
+    unset_command,
+    import_command,
+    diff_command,
+    accept_command,
+    revert_command,
+    export_command,
+):
+    command.add_command(one)
