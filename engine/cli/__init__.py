@@ -22,6 +22,7 @@ COMMANDS = {
     "index": "engine.cli.index:command",
     "graph": "engine.cli.graph:command",
     "dedupe": "engine.cli.dedupe:command",
+    "label": "engine.cli.label:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",
