@@ -15,6 +15,7 @@ SUITES = {
     "search": "benchmarks.peers.suite:run",
     "bars": "benchmarks.bars:run",
     "soak": "benchmarks.soak:run",
+    "labels": "benchmarks.labels:run",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.dedupe import Deduped
     from engine.export import Exported
     from engine.graph import Graph
+    from engine.label import Labelled
     from engine.query import Query
     from engine.search import Answer
     from engine.verify import Verdict
@@ -128,6 +129,38 @@ class Collection:
 
         return dedupe(self.store, space=space, threshold=threshold, keep=keep)
 
+    def label(
+        self,
+        *,
+        exemplars: Mapping[str, str | Sequence[str]] | None = None,
+        negatives: Mapping[str, str | Sequence[str]] | None = None,
+        threshold: float | Sequence[float] = (),
+        fpr: float | Sequence[float] = (),
+        labeler: str = "nearest",
+        margin: float = 0.0,
+        k: int | None = None,
+        none_label: str | None = None,
+        balance: float | None = None,
+        seed: int = 0,
+        space: str | None = None,
+        compare_spaces: Sequence[str] = (),
+        agree: bool = False,
+        where: str | None = None,
+    ) -> Labelled:
+        """Label the images close enough to exemplars: a proposed run for each threshold, with its report.
+
+        `exemplars` and `negatives` map a class to the name of a stored image, or to several; they are remembered.
+        Raises a subclass of `engine.errors.EngineError`; nothing is written then.
+        """
+        from engine.label import label
+        from engine.label_rule import Rule
+
+        rule = Rule(labeler, _listed(threshold), _listed(fpr), margin, k, none_label, balance, seed)
+        return label(
+            self.store, rule, exemplars=_pairs(exemplars), negatives=_pairs(negatives), space=space,
+            compare=compare_spaces, agree=agree, where=where,
+        )  # fmt: skip
+
     def info(self) -> dict[str, Any]:
         """Return what the store holds: the keys of `engine info --json`."""
         from engine.info import info
@@ -157,6 +190,10 @@ def _query(image: Given, id: Given, vector: Given, like: Given, unlike: Given) -
 
     names = [str(name) for name in _listed(id)]
     return Query(_listed(image), names, _listed(vector), _listed(like), _listed(unlike))
+
+
+def _pairs(given: Mapping[str, str | Sequence[str]] | None) -> list[tuple[str, str]]:
+    return [(label, name) for label, names in (given or {}).items() for name in _listed(names)]
 
 
 def _listed(given: Given) -> list[Any]:

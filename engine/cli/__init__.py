@@ -23,6 +23,7 @@ COMMANDS = {
     "graph": "engine.cli.graph:command",
     "dedupe": "engine.cli.dedupe:command",
     "labels": "engine.cli.labels:command",
+    "label": "engine.cli.label:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

@@ -34,7 +34,7 @@ def command(
     reuse: bool,
     json: bool,
 ) -> None:
-    """Measure: search (peers side by side), bars (ratios to the machine's limits), soak (growth with n)."""
+    """Measure: search (peers side by side), bars (ratios to limits), soak (growth with n), labels (by exemplars)."""
     from benchmarks.data import DATA
     from benchmarks.suites import SUITES, Settings
     from benchmarks.suites import suite as chosen

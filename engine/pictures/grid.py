@@ -46,7 +46,7 @@ def grid(tiles: Sequence[Tile | None], path: Path, *, columns: int = 6, title: s
     Raises:
         BadInput: `path` does not end in .png, its folder is missing or cannot be written, or `columns` is below 1.
     """
-    _check(path, columns)
+    check(path, columns)
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     top = GAP + (TITLE + GAP if title else 0)
@@ -142,7 +142,8 @@ def _open(image: bytes | Image.Image | None) -> Image.Image | None:
         return None  # bytes that cannot be shown are a tile without a picture, not the end of the grid
 
 
-def _check(path: Path, columns: int) -> None:
+def check(path: Path, columns: int = 1) -> None:
+    """Raise `BadInput` where no grid can be written."""
     if columns < 1:
         raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
     if path.suffix.lower() != ".png":

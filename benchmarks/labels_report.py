@@ -1,0 +1,82 @@
+"""What `engine bench labels` found, as Markdown and as a picture of precision over recall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+HEAD = ("space", "exemplars a class", "labeler", "rule", "cosine", "precision", "recall", "draws that labelled any")
+COLOURS = {"nearest": "#1f77b4", "centroid": "#d62728", "vote": "#2ca02c", "propagate": "#9467bd"}
+MARKERS = {"nearest": "o", "centroid": "s", "vote": "D", "propagate": "^"}
+
+
+def markdown(rows: Sequence[dict[str, Any]], note: str | None, independence: str) -> str:
+    """Return the document: what was measured, and a row for each space, labeler, rule and number of exemplars."""
+    return "\n".join(_lines(rows, note, independence)) + "\n"
+
+
+def _lines(rows: Sequence[dict[str, Any]], note: str | None, independence: str) -> Iterator[str]:
+    first = rows[0]
+    yield f"# {first['dataset']}: labels from exemplars"
+    yield ""
+    if note:
+        yield f"{note}.\n"
+    yield (
+        f"{first['params']['draws']} seeded draws of three classes; mean ± standard deviation over the draws, each "
+        f"pooled over its classes, exemplars left out. {independence}."
+    )
+    yield ""
+    yield f"| {' | '.join(HEAD)} |"
+    yield "|" + "---|" * len(HEAD)
+    for one in rows:
+        params, metrics = one["params"], one["metrics"]
+        share = " (share)" if one["method"] == "propagate" else ""
+        yield (
+            f"| {one['space']} | {params['exemplars']} | {one['method']} | {params['rule']} | "
+            f"{params['threshold']:.3f}{share} | {_mean(metrics, 'precision')} | {_mean(metrics, 'recall')} | "
+            f"{metrics['draws_with_labels']} |"
+        )
+
+
+def _mean(metrics: dict[str, Any], name: str) -> str:
+    return "–" if metrics[name] is None else f"{metrics[name]:.3f} ± {metrics[f'{name}_sd']:.3f}"
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write the picture as PNG: a panel for each space and number of exemplars; filled marks are rules by rate."""
+    from matplotlib.figure import Figure
+
+    panels = list(dict.fromkeys((one["space"], one["params"]["exemplars"]) for one in rows))
+    figure = Figure(figsize=(10, 8.4), layout="constrained")
+    grid = figure.subplots(2, -(-len(panels) // 2), sharex=True, sharey=True, squeeze=False)
+    for axes, (space, count) in zip(grid.ravel(), panels, strict=False):
+        own = [one for one in rows if (one["space"], one["params"]["exemplars"]) == (space, count)]
+        for labeler in COLOURS:
+            _line(axes, [one for one in own if one["method"] == labeler and one["metrics"]["precision"] is not None])
+        axes.set_title(f"{space}, {count} exemplar{'s' if count > 1 else ''} a class")
+        axes.grid(True, color="#dddddd", linewidth=0.6)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.04)
+    for axes in grid[-1]:
+        axes.set_xlabel("recall, mean over the draws")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("precision, mean over the draws")
+    lines, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _line(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Draw one labeler: fixed thresholds as a dashed line of hollow marks, rates as a solid line of filled ones."""
+    if not rows:
+        return
+    name = rows[0]["method"]
+    for kind, style, fill in (("at", "--", "white"), ("fpr", "-", COLOURS[name])):
+        some = [one for one in rows if one["params"]["rule"].startswith(kind)]
+        rules = "thresholds 0.7, 0.75, 0.8" if kind == "at" else "fpr 1e-3, 1e-4, 1e-5"
+        axes.plot(
+            [one["metrics"]["recall"] for one in some], [one["metrics"]["precision"] for one in some], style,
+            color=COLOURS[name], marker=MARKERS[name], markerfacecolor=fill, markersize=7, linewidth=1.4,
+            label=f"{name}, {rules}" if some else None,
+        )  # fmt: skip

@@ -1,0 +1,156 @@
+"""Labels as `engine label` prints them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.output import counted, say, table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.label import Labelled, LabelRun
+    from engine.label_report import ClassReport
+    from engine.label_spaces import Comparison
+
+COLUMNS = ("space", "labeler", "threshold", "class", "labelled", "coverage", "scores", "precision", "recall")
+SHARED = ("threshold", "class", "labelled", "by all", "jaccard")
+
+
+def show(done: Labelled) -> None:
+    """Print a row for each run and class, what spaces share, and what to do next."""
+    lines = [_line(run, name, one) for run in done.runs for name, one in run.classes.items()]
+    table(COLUMNS, lines)
+    if done.comparisons:
+        table(SHARED, [line for one in done.comparisons for line in _shared(one)])
+    for comparison in done.comparisons:
+        say(_independence(comparison))
+    for note in done.notes:
+        say(note)
+    for run in done.runs:
+        say(_summary(run))
+    if done.remembered:
+        say(f"exemplars remembered in run {done.remembered}")
+    if any(one.precision is not None for run in done.runs for one in run.classes.values()):
+        say("precision and recall: 95 % intervals (Wilson), exemplars left out")
+    say("accept one: engine labels accept RUN")
+
+
+def _line(run: LabelRun, name: str, one: ClassReport) -> tuple[Any, ...]:
+    scores = None if one.score_low is None else f"{one.score_low:.4f}–{one.score_high:.4f}"
+    return (
+        run.space,
+        run.labeler,
+        _cut(run.threshold, run.fpr),
+        name,
+        one.labelled,
+        f"{one.coverage:.2%}",
+        scores,
+        _interval(one.precision, one.precision_low, one.precision_high),
+        _interval(one.recall, one.recall_low, one.recall_high),
+    )
+
+
+def _cut(threshold: float | None, fpr: float | None) -> str:
+    rate = "" if fpr is None else f" (fpr {fpr:.1e})"
+    return f"{'each its own' if threshold is None else f'{threshold:.4g}'}{rate}"
+
+
+def _interval(value: float | None, low: float | None, high: float | None) -> str | None:
+    return None if value is None else f"{value:.3f} ({low:.3f}–{high:.3f})"
+
+
+def _shared(found: Comparison) -> list[tuple[Any, ...]]:
+    cut = ", ".join(dict.fromkeys(f"{cut.threshold:.4g}" for cut in found.cuts))
+    return [
+        (
+            cut,
+            name,
+            ", ".join(f"{space} {count}" for space, count in one.labelled.items()),
+            one.shared,
+            "-" if one.jaccard != one.jaccard else f"{one.jaccard:.3f}",
+        )
+        for name, one in found.classes.items()
+    ]
+
+
+def _independence(found: Comparison) -> str:
+    """Return in a line how the spaces compare, and what their agreement is worth."""
+    cut = ", ".join(dict.fromkeys(f"{cut.threshold:.4g}" for cut in found.cuts))
+    pairs = [
+        f"{one} and {other}: kappa {_number(found.kappa[a, b])}, "
+        f"correlation of scores where neither labels {_number(found.correlation[a, b])}"
+        for a, one in enumerate(found.spaces)
+        for b, other in enumerate(found.spaces)
+        if a < b
+    ]
+    seconds = ", ".join(f"{name} {value:.3f} s" for name, value in zip(found.spaces, found.seconds, strict=True))
+    return f"at {cut}: {'; '.join(pairs)}; they differ on {found.disagree} of {found.images} images; {seconds}"
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.2f}"
+
+
+def _summary(run: LabelRun) -> str:
+    labelled = sum(one.labelled for one in run.classes.values())
+    text = f"run {run.run}: {run.labeler} in space {run.space} at {_cut(run.threshold, run.fpr)}, "
+    text += f"{labelled} of {counted(run.images, 'image')} labelled in {run.seconds:.3f} s"
+    if run.conflicts:
+        named = ", ".join(hit.name for hit in run.conflicting)
+        more = ", …" if run.conflicts > len(run.conflicting) else ""
+        text += f"; {counted(run.conflicts, 'conflict')}, left without a label ({named}{more})"
+    return text
+
+
+def document(done: Labelled) -> dict[str, Any]:
+    """Return the runs as `--json` prints them."""
+    return {
+        "runs": [_run(run) for run in done.runs],
+        "exemplars": done.known.by_class(),
+        "not": done.known.by_class(polarity=False),
+        "sources": list(done.known.sources),
+        "remembered": done.remembered,
+        "comparisons": [_comparison(one) for one in done.comparisons],
+        "notes": done.notes,
+    }
+
+
+def _run(run: LabelRun) -> dict[str, Any]:
+    return {
+        "run": run.run,
+        "labeler": run.labeler,
+        "space": run.space,
+        "threshold": run.threshold,
+        "fpr": run.fpr,
+        "images": run.images,
+        "coverage": run.coverage,
+        "certificate": None,
+        "conflicts": run.conflicts,
+        "conflicting": [hit.name for hit in run.conflicting],
+        "classes": {name: asdict(one) for name, one in run.classes.items()},
+        "seconds": run.seconds,
+    }
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    return {
+        "spaces": found.spaces,
+        "thresholds": [cut.threshold for cut in found.cuts],
+        "fpr": [cut.fpr for cut in found.cuts],
+        "seconds": found.seconds,
+        "images": found.images,
+        "disagree": found.disagree,
+        "classes": {
+            name: {**asdict(one), "jaccard": None if one.jaccard != one.jaccard else one.jaccard}
+            for name, one in found.classes.items()
+        },
+        "kappa": _matrix(found.kappa),
+        "correlation": _matrix(found.correlation),
+    }
+
+
+def _matrix(values: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[None if value != value else value for value in row] for row in values.tolist()]
