@@ -27,11 +27,22 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_neighbours_agree_as_scikit_learn_counts_them(rng):
+def test_neighbours_agree_as_scikit_learn_counts_them():
     X, codes = clusters(1.0)
     found = NearestNeighbors(n_neighbors=6, metric="cosine").fit(X).kneighbors(X, return_distance=False)[:, 1:]
     shares = (codes[found] == codes[:, None]).mean(axis=1)
-    assert of.knn_agreement(X, codes, k=5, rng=rng) == pytest.approx(shares[codes >= 0].mean())
+    np.testing.assert_allclose(of.neighbour_shares(X, codes, np.arange(len(X)), k=5), shares)
+    whole = of.separation(X, codes, k=5)
+    assert whole.knn_agreement == pytest.approx(shares[codes >= 0].mean())
+    np.testing.assert_allclose(whole.shares, shares[whole.rows])
+
+
+def test_a_row_is_no_neighbour_of_its_own():
+    X = unit(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]], np.float64))
+    codes = np.array([0, 0, 1, 0, -1], np.int32)
+    assert of.neighbour_shares(X, codes, np.arange(4), k=1).tolist() == [1, 1, 0, 0]
+    # More neighbours than there are: all others.
+    assert of.neighbour_shares(X, codes, np.arange(4), k=9).tolist() == [0.5, 0.5, 0, 0.5]
 
 
 def test_the_silhouette_is_scikit_learns(rng):
