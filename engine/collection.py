@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.batch import Written
+    from engine.diagnosis import Diagnosis
+    from engine.evaluate import Evaluation
     from engine.export import Exported
     from engine.query import Query
     from engine.search import Answer
@@ -94,6 +96,45 @@ class Collection:
             where=where, exclude_self=exclude_self, exact=exact, output=output,
         )  # fmt: skip
         return made.answers() if output is None else made.write(output)
+
+    def evaluate(
+        self, run: str, *, truth: str | PathLike[str] | None = None, output: str | PathLike[str] | None = None
+    ) -> Evaluation:
+        """Return how the labels of a run compare with the truth in the store, or in a CSV file (image,label).
+
+        With `output`, curves.png and confusion.png are drawn into that folder. Raises `BadInput`.
+        """
+        from engine.evaluate import evaluate
+
+        found = evaluate(self.store, run, truth=truth)
+        if output is not None:
+            from engine.draw_evaluation import draw_evaluation
+
+            draw_evaluation(found, Path(output))
+        return found
+
+    def doctor(
+        self,
+        *,
+        space: Given = (),
+        labels: Sequence[str] = ("human", "exemplar", "given"),
+        truth: bool = False,
+        precision: float = 0.95,
+        output: str | PathLike[str] | None = None,
+    ) -> Diagnosis:
+        """Return which spaces (default: all) separate the labels of these sources, or those kept as truth.
+
+        With `output`, the scores of pairs are drawn into that PNG file. Raises `BadInput`, `EmptySpace`.
+        """
+        from engine.doctor import doctor
+
+        names = [str(name) for name in _listed(space)]
+        found = doctor(self.store, spaces=names, sources=labels, truth=truth, precision=precision)
+        if output is not None:
+            from engine.draw_doctor import draw_diagnosis
+
+            draw_diagnosis(found, Path(output))
+        return found
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds: the keys of `engine info --json`."""

@@ -15,6 +15,8 @@ SAMPLE = 2000
 PAIRS = 10_000
 # Rows compared with all at a time.
 QUERIES = 256
+# Rows of a class that are compared with each other.
+OF_A_CLASS = 50
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,22 @@ def threshold_needed(
         correct.append((found.codes == wanted[rest])[answered])
         members += int(np.count_nonzero(wanted[rest] >= 0))
     return _lowest(np.concatenate(scores), np.concatenate(correct), members, precision)
+
+
+def near_duplicates(
+    X: NDArray[np.float32], codes: NDArray[np.int32], *, threshold: float, sample: int = OF_A_CLASS
+) -> NDArray[np.int32]:
+    """Return the classes (c,) of two rows or more all of whose pairs have `cosine >= threshold`.
+
+    Of a class of more than `sample` rows so many are compared, evenly spread.
+    """
+    found = []
+    for code in np.unique(codes[codes >= 0]):
+        rows = np.flatnonzero(codes == code)
+        some = X[rows[np.unique(np.linspace(0, len(rows) - 1, sample).astype(np.int64))]].astype(np.float64)
+        if len(some) > 1 and (some @ some.T).min() >= threshold:
+            found.append(code)
+    return np.array(found, np.int32)
 
 
 def _lowest(scores: NDArray[np.float64], correct: NDArray[np.bool_], members: int, precision: float) -> Needed:

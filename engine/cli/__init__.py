@@ -22,6 +22,8 @@ COMMANDS = {
     "index": "engine.cli.index:command",
     "graph": "engine.cli.graph:command",
     "dedupe": "engine.cli.dedupe:command",
+    "evaluate": "engine.cli.evaluate:command",
+    "doctor": "engine.cli.doctor:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from engine.errors import BadInput
+from engine.pictures import png
 
 SIDE = 176  # of the square that a picture is fitted into
 GAP = 20
@@ -46,7 +46,9 @@ def grid(tiles: Sequence[Tile | None], path: Path, *, columns: int = 6, title: s
     Raises:
         BadInput: `path` does not end in .png, its folder is missing or cannot be written, or `columns` is below 1.
     """
-    _check(path, columns)
+    if columns < 1:
+        raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
+    png.check(path)
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     top = GAP + (TITLE + GAP if title else 0)
@@ -59,7 +61,7 @@ def grid(tiles: Sequence[Tile | None], path: Path, *, columns: int = 6, title: s
         row, column = divmod(position, columns)
         if tile is not None:
             _place(canvas, draw, tile, GAP + column * PITCH_X, top + row * PITCH_Y)
-    _save(canvas, path)
+    png.save(path, canvas.save)
     return path
 
 
@@ -140,24 +142,3 @@ def _open(image: bytes | Image.Image | None) -> Image.Image | None:
             return fit(picture)
     except (OSError, SyntaxError, ValueError):
         return None  # bytes that cannot be shown are a tile without a picture, not the end of the grid
-
-
-def _check(path: Path, columns: int) -> None:
-    if columns < 1:
-        raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"'{path}' is not a PNG name", f"name it '{path.parent / (path.stem or 'grid')}.png'")
-    if not path.parent.is_dir():
-        raise BadInput(f"there is no folder '{path.parent}'", f"mkdir -p '{path.parent}'")
-
-
-def _save(canvas: Image.Image, path: Path) -> None:
-    # In the same folder, because only there is a rename atomic.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.png")
-    try:
-        canvas.save(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise BadInput(f"'{path}' cannot be written: {error.strerror}", "name another file") from error
-    finally:
-        temporary.unlink(missing_ok=True)
