@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -11,19 +10,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from engine import labels
-from engine.agreed import agreed, preferred
+from engine.agreed import agreed
 from engine.background import background
 from engine.dedupe import THRESHOLD as DUPLICATE
 from engine.diagnosis import Diagnosis, Measured
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.fused import matrix_of
 from engine.progress import Progress, Silent
-from engine.select import PRECEDENCE
 from engine.store import Space, Store, VectorCache
 from engine.store.vectors import id_array
 from labelers.bootstrap import Difference, paired_difference
 from labelers.separation import near_duplicates, separation
 
+# Those whose word counts; what a run labelled says nothing of the space that it came from.
+SOURCES = ("human", "exemplar", "given")
 NEIGHBOURS = 10
 # Labelled images that are measured; of more, so many are drawn.
 MOST = 20_000
@@ -34,7 +34,7 @@ def doctor(
     store: Store,
     *,
     spaces: Sequence[str] = (),
-    sources: Sequence[str] = PRECEDENCE,
+    sources: Sequence[str] = SOURCES,
     truth: bool = False,
     precision: float = 0.95,
     progress: Progress | None = None,
@@ -46,7 +46,8 @@ def doctor(
     """
     _check(sources, precision)
     progress = progress or Silent()
-    known, conflicting = agreed(labels.truth(store) if truth else preferred(labels.statements(store, sources), sources))
+    said = labels.truth(store) if truth else labels.statements(store, sources)
+    known, conflicting = agreed(said if truth else said.filter(said["polarity"]))
     warnings = [] if not conflicting else [
         f"{conflicting} images have several labels that count alike and were left out: engine labels shows them"
     ]  # fmt: skip
@@ -58,11 +59,11 @@ def doctor(
         warnings.append(f"{few} classes were left out: fewer than two of their images can be measured")
     own = codes[rows]
     k = min(NEIGHBOURS, int(np.bincount(own)[np.unique(own)].min()) - 1)
-    progress.begin("spaces", len(opened))
+    progress.begin("measuring the spaces", len(opened) * len(rows))
     measured = []
     for (space, vectors), places in zip(opened, positions, strict=True):
         measured.append(_measured(store, space, vectors, places, rows, own, classes, k, precision))
-        progress.advance(1)
+        progress.advance(len(rows))
     ranking = sorted(measured, key=lambda one: -one.separation.knn_agreement)
     recommended, difference = _recommended(ranking, own)
     warnings += [
@@ -78,9 +79,9 @@ def doctor(
 
 
 def _check(sources: Sequence[str], precision: float) -> None:
-    unknown = [source for source in sources if source not in PRECEDENCE]
+    unknown = [source for source in sources if source not in SOURCES]
     if unknown or not sources:
-        raise BadInput(f"--labels {','.join(sources)} is not known", f"one or more of: {','.join(PRECEDENCE)}")
+        raise BadInput(f"--labels {','.join(sources)} is not known", f"one or more of: {','.join(SOURCES)}")
     if not 0 < precision <= 1:
         raise BadInput(f"the precision is {precision}", "it lies above 0 and is at most 1: --precision 0.95")
 

@@ -18,6 +18,16 @@ from engine.store import Store
 from engine.store.table import literal
 
 ROWS = 8192
+PREFERRED = """
+    SELECT * EXCLUDE place FROM (
+        SELECT *, rank() OVER (PARTITION BY id ORDER BY list_position(?, source)) AS place
+        FROM spoken
+        WHERE polarity AND NOT EXISTS (
+            SELECT 1 FROM spoken AS veto WHERE veto.id = spoken.id AND veto.label = spoken.label AND NOT veto.polarity
+        )
+    )
+    WHERE place = 1
+"""
 
 
 def append(
@@ -74,9 +84,17 @@ def _rows(
 
 
 def statements(store: Store, sources: Sequence[str]) -> pa.Table:
-    """Return what some sources say of classes: id, label, polarity, source, run."""
+    """Return what counts among sources alone: id, label, polarity, source, run of kind class.
+
+    Of each image that is what the first of the sources says of it; what is vetoed is left out.
+    """
+    import duckdb
+
     named = ", ".join(literal(source) for source in sources)
-    return store.labels.read(["id", "label", "polarity", "source", "run"], f"kind = 'class' AND source IN ({named})")
+    columns = ["id", "label", "polarity", "source", "run"]
+    with duckdb.connect() as database:
+        database.register("spoken", store.labels.read(columns, f"kind = 'class' AND source IN ({named})"))
+        return database.sql(PREFERRED, params=[list(sources)]).to_arrow_table()
 
 
 def truth(store: Store, path: Path | None = None) -> pa.Table:

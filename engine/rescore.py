@@ -1,4 +1,4 @@
-"""The scores of a label run for every image, rejected ones included: its labeler is asked again, without a threshold."""
+"""The scores of a label run for every image, also for those it rejected: its labeler is asked again."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _given(details: Mapping[str, Any]) -> list[tuple[str, bool, str]]:
     """Return (class, polarity, id in hex) of each exemplar."""
     return [
         (name, polarity, image)
-        for key, polarity in (("exemplars", True), ("negatives", False))
+        for key, polarity in (("exemplars", True), ("not", False))
         for name, images in (details.get(key) or {}).items()
         for image in images
     ]
@@ -171,10 +171,11 @@ def _given(details: Mapping[str, Any]) -> list[tuple[str, bool, str]]:
 def _exemplars(details: Mapping[str, Any], vectors: VectorCache) -> Exemplars:
     classes, given = tuple(details["classes"]), _given(details)
     places = vectors.positions(exemplar_ids(details))
-    if (places < 0).any():
-        raise ValueError(f"{np.count_nonzero(places < 0)} of {len(places)} exemplars are no longer in the space")
+    # One without a vector in the space was none to the run either.
+    here = places >= 0
     codes = np.array([classes.index(name) for name, _, _ in given], np.int32)
-    return Exemplars(classes, vectors.matrix[places], codes, np.array([polarity for _, polarity, _ in given], bool))
+    polarity = np.array([polarity for _, polarity, _ in given], bool)
+    return Exemplars(classes, vectors.matrix[places[here]], codes[here], polarity[here])
 
 
 def _thresholds(details: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -33,14 +33,13 @@ def command(
     json: bool,
 ) -> None:
     """Say which spaces separate your labels, what a threshold means there, and what to do next."""
-    from engine.doctor import doctor
+    from engine.doctor import SOURCES, doctor
     from engine.errors import BadInput
-    from engine.select import PRECEDENCE
     from engine.store import Store
 
     if labels is not None and truth:
         raise BadInput(f"--labels {labels} and --truth are two kinds of labels", "leave one of the two out")
-    sources = PRECEDENCE if labels is None else tuple(part.strip() for part in labels.split(","))
+    sources = SOURCES if labels is None else tuple(part.strip() for part in labels.split(","))
     with progress() as drawn:
         found = doctor(
             Store.open(store), spaces=space, sources=sources, truth=truth, precision=precision, progress=drawn

@@ -40,20 +40,23 @@ def command(*, run: str, truth: Path | None, output: Path | None, store: Path, j
         return
     measured = found.report
     columns = ("class", "support", "labelled", "precision", "95 %", "recall", "95 %", "f1", "area")
-    rows: list[tuple[Any, ...]] = [
-        (
-            name, measured.support[code], measured.labelled[code], measured.precision[code],
-            interval(measured.precision_interval[code]), measured.recall[code], interval(measured.recall_interval[code]),
-            measured.f1[code], found.areas[code],
-        )
-        for code, name in enumerate(found.classes)
-    ]  # fmt: skip
+    rows = [_row(found, code) for code in range(len(found.classes))]
     for name, means in (("macro", measured.macro), ("micro", measured.micro)):
         rows.append((name, "", "", means.precision, "", means.recall, "", means.f1, ""))
     table(columns, rows)
     say(summary(found))
     for path in drawn:
         say(f"drawn: {path}")
+
+
+def _row(found: Evaluation, code: int) -> tuple[Any, ...]:
+    one = found.report
+    return (
+        found.classes[code], one.support[code], one.labelled[code],
+        one.precision[code], interval(one.precision_interval[code]),
+        one.recall[code], interval(one.recall_interval[code]),
+        one.f1[code], found.areas[code],
+    )  # fmt: skip
 
 
 def interval(bounds: Sequence[float]) -> str:
