@@ -123,3 +123,11 @@ def test_a_seed_gives_the_same_again():
 def test_too_little_to_tell_apart_is_refused(codes):
     with pytest.raises(ValueError, match=r"two classes|shape"):
         of.separation(np.eye(6, dtype=np.float32), np.array(codes, np.int32))
+
+
+def test_a_class_of_near_duplicates_is_found():
+    X = unit(np.array([[1, 0], [1, 0.01], [1, 0.02], [0, 1], [1, 1], [0.2, 1], [1, 0]], np.float64))
+    codes = np.array([0, 0, 0, 1, 1, 2, -1], np.int32)
+    assert of.near_duplicates(X, codes, threshold=0.96).tolist() == [0]
+    # One row alone is no group.
+    assert of.near_duplicates(X, codes, threshold=-1).tolist() == [0, 1]
