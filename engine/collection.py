@@ -98,9 +98,13 @@ class Collection:
         return made.answers() if output is None else made.write(output)
 
     def evaluate(
-        self, run: str, *, truth: str | PathLike[str] | None = None, output: str | PathLike[str] | None = None
+        self,
+        run: str | None = None,
+        *,
+        truth: str | PathLike[str] | None = None,
+        output: str | PathLike[str] | None = None,
     ) -> Evaluation:
-        """Return how the labels of a run compare with the truth in the store, or in a CSV file (image,label).
+        """Return how the labels of a run (default: the newest) compare with the truth in the store, or in a CSV file (image,label).
 
         With `output`, curves.png and confusion.png are drawn into that folder. Raises `BadInput`.
         """

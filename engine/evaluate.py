@@ -67,12 +67,13 @@ class _Rows:
         return _Rows(self.ids[keep], self.truth[keep], self.answer[keep], self.scores[keep])
 
 
-def evaluate(store: Store, run: str, *, truth: str | PathLike[str] | None = None) -> Evaluation:
+def evaluate(store: Store, run: str | None = None, *, truth: str | PathLike[str] | None = None) -> Evaluation:
     """Return how the labels of `run` compare with the truth in the store, or in a CSV file `truth` (image,label).
 
-    Images without a truth count nowhere; those without a label, or whose class the run does not know, count as none.
+    Without a name it is the newest label run. Images without a truth count nowhere; those without a label, or whose class the run does not know, count as none.
     Raises `BadInput` if `run` is no label run, and where there is no truth.
     """
+    run = _newest(store) if run is None else run
     written, details = labels.run_labels(store, run), _details(store, run)
     known, conflicting = agreed(labels.truth(store, None if truth is None else Path(truth)))
     every = _joined(known, written, details["classes"])
@@ -103,6 +104,14 @@ def evaluate(store: Store, run: str, *, truth: str | PathLike[str] | None = None
         found.complete,
         found.note,
     )
+
+
+def _newest(store: Store) -> str:
+    known = labels.label_runs(store)
+    if not known:
+        raise BadInput("there is no label run", "make one: engine label --exemplar CLASS=IMAGE --threshold 0.75")
+    newest: str = known[-1]["run"]
+    return newest
 
 
 def _details(store: Store, run: str) -> dict[str, Any]:

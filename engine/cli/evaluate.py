@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--run", required=True, help="The label run: see engine runs.")
+@click.option("--run", help="The label run (default: the newest).")
 @click.option("--truth", type=FILE, help="CSV image,label (default: the labels of role truth in the store).")
 @click.option("--output", type=FILE, help="Write curves.png and confusion.png into this folder.")
 @store_option
 @json_option
-def command(*, run: str, truth: Path | None, output: Path | None, store: Path, json: bool) -> None:
+def command(*, run: str | None, truth: Path | None, output: Path | None, store: Path, json: bool) -> None:
     """Compare the labels of a run with the truth: precision, recall, curves and confusions.
 
     The run's exemplars are left out of every count.

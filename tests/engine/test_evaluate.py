@@ -150,6 +150,13 @@ def test_the_truth_of_a_file(store, run, tmp_path):
     assert np.isnan(found.report.recall[1]) and found.report.support[1] == 0
 
 
+def test_the_newest_run_is_meant_where_none_is_named(store, run):
+    assert evaluate(store).run == run
+    newest = label_run(store, EXEMPLARS, 0.99)
+    assert evaluate(store).run == newest
+    assert evaluate(store, run).run == run
+
+
 def test_what_cannot_be_asked(store, run, tmp_path, sample_store):
     with pytest.raises(BadInput, match="'nothing' is no"):
         evaluate(store, "nothing")
@@ -161,6 +168,8 @@ def test_what_cannot_be_asked(store, run, tmp_path, sample_store):
         evaluate(store, run, truth=tmp_path / "t.csv")
     shutil.copytree(sample_store, tmp_path / "sample")
     sample = Store.open(tmp_path / "sample")
+    with pytest.raises(BadInput, match="there is no label run"):
+        evaluate(sample)
     with pytest.raises(BadInput, match=r"--truth labels\.csv"):
         evaluate(sample, label_run(sample, {"a": ["3"], "b": ["5"]}, 0.7))
 
