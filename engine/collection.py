@@ -104,7 +104,7 @@ class Collection:
         truth: str | PathLike[str] | None = None,
         output: str | PathLike[str] | None = None,
     ) -> Evaluation:
-        """Return how the labels of a run (default: the newest) compare with the truth in the store, or in a CSV file (image,label).
+        """Return how the labels of a run (default: the newest) compare with the truth in the store, or in a CSV file.
 
         With `output`, curves.png and confusion.png are drawn into that folder. Raises `BadInput`.
         """

@@ -70,7 +70,8 @@ class _Rows:
 def evaluate(store: Store, run: str | None = None, *, truth: str | PathLike[str] | None = None) -> Evaluation:
     """Return how the labels of `run` compare with the truth in the store, or in a CSV file `truth` (image,label).
 
-    Without a name it is the newest label run. Images without a truth count nowhere; those without a label, or whose class the run does not know, count as none.
+    Without a name it is the newest label run. Images without a truth count nowhere; those without a label, or whose
+    class the run does not know, count as none.
     Raises `BadInput` if `run` is no label run, and where there is no truth.
     """
     run = _newest(store) if run is None else run
