@@ -39,6 +39,10 @@ def command(
 
     if labels is not None and truth:
         raise BadInput(f"--labels {labels} and --truth are two kinds of labels", "leave one of the two out")
+    if output is not None:
+        from engine.pictures import png
+
+        png.check(output)
     sources = SOURCES if labels is None else tuple(part.strip() for part in labels.split(","))
     with progress() as drawn:
         found = doctor(

@@ -46,9 +46,7 @@ def grid(tiles: Sequence[Tile | None], path: Path, *, columns: int = 6, title: s
     Raises:
         BadInput: `path` does not end in .png, its folder is missing or cannot be written, or `columns` is below 1.
     """
-    if columns < 1:
-        raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
-    png.check(path)
+    check(path, columns)
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     top = GAP + (TITLE + GAP if title else 0)
@@ -142,3 +140,10 @@ def _open(image: bytes | Image.Image | None) -> Image.Image | None:
             return fit(picture)
     except (OSError, SyntaxError, ValueError):
         return None  # bytes that cannot be shown are a tile without a picture, not the end of the grid
+
+
+def check(path: Path, columns: int = 1) -> None:
+    """Raise `BadInput` where no grid can be written."""
+    if columns < 1:
+        raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
+    png.check(path)
