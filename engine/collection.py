@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from engine.batch import Written
     from engine.dedupe import Deduped
+    from engine.diagnosis import Diagnosis
+    from engine.evaluate import Evaluation
     from engine.export import Exported
     from engine.graph import Graph
     from engine.label import Labelled
@@ -160,6 +162,49 @@ class Collection:
             self.store, rule, exemplars=_pairs(exemplars), negatives=_pairs(negatives), space=space,
             compare=compare_spaces, agree=agree, where=where,
         )  # fmt: skip
+
+    def evaluate(
+        self,
+        run: str | None = None,
+        *,
+        truth: str | PathLike[str] | None = None,
+        output: str | PathLike[str] | None = None,
+    ) -> Evaluation:
+        """Return how the labels of a run (default: the newest) compare with the truth in the store, or in a CSV file.
+
+        With `output`, curves.png and confusion.png are drawn into that folder. Raises `BadInput`.
+        """
+        from engine.evaluate import evaluate
+
+        found = evaluate(self.store, run, truth=truth)
+        if output is not None:
+            from engine.draw_evaluation import draw_evaluation
+
+            draw_evaluation(found, Path(output))
+        return found
+
+    def doctor(
+        self,
+        *,
+        space: Given = (),
+        labels: Sequence[str] = ("human", "exemplar", "given"),
+        truth: bool = False,
+        precision: float = 0.95,
+        output: str | PathLike[str] | None = None,
+    ) -> Diagnosis:
+        """Return which spaces (default: all) separate the labels of these sources, or those kept as truth.
+
+        With `output`, the scores of pairs are drawn into that PNG file. Raises `BadInput`, `EmptySpace`.
+        """
+        from engine.doctor import doctor
+
+        names = [str(name) for name in _listed(space)]
+        found = doctor(self.store, spaces=names, sources=labels, truth=truth, precision=precision)
+        if output is not None:
+            from engine.draw_doctor import draw_diagnosis
+
+            draw_diagnosis(found, Path(output))
+        return found
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds: the keys of `engine info --json`."""

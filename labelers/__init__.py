@@ -9,6 +9,7 @@ propagate.py   label spreading over a kNN graph
 agree.py       several spaces must agree
 metrics.py     precision, recall, coverage, intervals, curves
 separation.py  how well a space separates the labels one has
+bootstrap.py   how sure a difference between two spaces is
 """
 
 from labelers.base import Exemplars, Labels

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from indexers.exact import MARGIN as BORDER
 from labelers.base import Exemplars, Labels, Rows, decide, require_margin, thresholds
-from labelers.scan import again, scan
+from labelers.scan import again, blocks, scan
 
 Float = TypeVar("Float", np.float32, np.float64)
 
@@ -34,6 +34,19 @@ def label(X: Rows, exemplars: Exemplars, *, threshold: ArrayLike, margin: float 
         return decide(scores, least, margin, known.classes)
 
     return scan(X, known, answer)
+
+
+def class_scores(X: Rows, exemplars: Exemplars) -> NDArray[np.float32]:
+    """Return the score of every row of `X` (n, dim) in every class, (classes, n), from a float32 scan.
+
+    −inf where a negative exemplar is as close. Raises `ValueError` as `label` does.
+    """
+    known = exemplars.in_order()
+    result = np.empty((len(known.classes), X.shape[0]), np.float32)
+    for start, rows, cosines in blocks(X, known):
+        near, far = _classwise(cosines, known)
+        result[:, start : start + len(rows)] = np.where(near > far, near, -np.inf)
+    return result
 
 
 def _classwise(cosines: NDArray[Float], known: Exemplars) -> tuple[NDArray[Float], NDArray[Float]]:

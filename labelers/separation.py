@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexers.exact import ExactIndex
 from labelers.base import Exemplars
 from labelers.metrics import precision_coverage
 from labelers.nearest import label
 
 SAMPLE = 2000
 PAIRS = 10_000
+# Rows compared with all at a time.
+QUERIES = 256
+# Rows of a class that are compared with each other.
+OF_A_CLASS = 50
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,15 @@ class Needed:
 
 @dataclass(frozen=True)
 class Separation:
-    """What `separation` measured; `same` and `other` are sampled cosines of pairs, float64, ascending."""
+    """What `separation` measured; `same` and `other` are sampled cosines of pairs, float64, ascending.
+
+    `shares` float64 (s,) are the agreements of the sampled `rows` int64 (s,), whose mean is `knn_agreement`. The same
+    codes and seed give the same rows in every space, so that spaces can be compared row by row.
+    """
 
     knn_agreement: float
+    shares: NDArray[np.float64]
+    rows: NDArray[np.int64]
     silhouette: float
     same: NDArray[np.float64]
     other: NDArray[np.float64]
@@ -52,8 +61,12 @@ def separation(
         raise ValueError("two classes of two rows each are the least to tell apart")
     rng = np.random.default_rng(seed)
     same, other = pair_scores(X, codes, rng=rng)
+    rows = _some(np.flatnonzero(codes >= 0), SAMPLE, rng)
+    shares = neighbour_shares(X, codes, rows, k=k)
     return Separation(
-        knn_agreement(X, codes, k=k, rng=rng),
+        float(shares.mean()),
+        shares,
+        rows,
         silhouette(X, codes, rng=rng),
         same,
         other,
@@ -61,18 +74,25 @@ def separation(
     )
 
 
-def knn_agreement(
-    X: NDArray[np.float32], codes: NDArray[np.int32], *, k: int, rng: np.random.Generator, sample: int = SAMPLE
-) -> float:
-    """Return the share of the `k` nearest rows that are of a row's own class, over a sample of the rows with one."""
-    index = ExactIndex(X)
-    shares = []
-    for row in _some(np.flatnonzero(codes >= 0), sample, rng):
-        positions = index.search(X[row : row + 1], k + 1)[0].positions
-        # Among many that are equal, the row itself may not be one of the k + 1.
-        others = positions[positions != row][:k]
-        shares.append(np.mean(codes[others] == codes[row]))
-    return float(np.mean(shares))
+def neighbour_shares(
+    X: NDArray[np.float32], codes: NDArray[np.int32], rows: NDArray[np.int64], *, k: int
+) -> NDArray[np.float64]:
+    """Return for each of `rows` (s,) the share of the `k` nearest other rows that are of its class.
+
+    From float32 cosines; of rows that are equally near any may count. Raises `ValueError` for a vector that is not
+    finite.
+    """
+    k = min(k, len(X) - 1)
+    shares = np.empty(len(rows))
+    for start in range(0, len(rows), QUERIES):
+        some = rows[start : start + QUERIES]
+        cosines = X[some] @ X.T
+        if not np.isfinite(cosines).all():
+            raise ValueError("a vector is not finite")
+        cosines[np.arange(len(some)), some] = -np.inf
+        nearest = np.argpartition(cosines, -k, axis=1)[:, -k:]
+        shares[start : start + QUERIES] = (codes[nearest] == codes[some, None]).mean(axis=1)
+    return shares
 
 
 def pair_scores(
@@ -151,6 +171,22 @@ def threshold_needed(
         correct.append((found.codes == wanted[rest])[answered])
         members += int(np.count_nonzero(wanted[rest] >= 0))
     return _lowest(np.concatenate(scores), np.concatenate(correct), members, precision)
+
+
+def near_duplicates(
+    X: NDArray[np.float32], codes: NDArray[np.int32], *, threshold: float, sample: int = OF_A_CLASS
+) -> NDArray[np.int32]:
+    """Return the classes (c,) of two rows or more all of whose pairs have `cosine >= threshold`.
+
+    Of a class of more than `sample` rows so many are compared, evenly spread.
+    """
+    found = []
+    for code in np.unique(codes[codes >= 0]):
+        rows = np.flatnonzero(codes == code)
+        some = X[rows[np.unique(np.linspace(0, len(rows) - 1, sample).astype(np.int64))]].astype(np.float64)
+        if len(some) > 1 and (some @ some.T).min() >= threshold:
+            found.append(code)
+    return np.array(found, np.int32)
 
 
 def _lowest(scores: NDArray[np.float64], correct: NDArray[np.bool_], members: int, precision: float) -> Needed:

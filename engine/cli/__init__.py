@@ -24,6 +24,8 @@ COMMANDS = {
     "dedupe": "engine.cli.dedupe:command",
     "labels": "engine.cli.labels:command",
     "label": "engine.cli.label:command",
+    "evaluate": "engine.cli.evaluate:command",
+    "doctor": "engine.cli.doctor:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -105,6 +106,11 @@ def progress() -> Iterator[Progress]:
 def counted(number: int, what: str) -> str:
     """Return `1 image`, `2 images`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def known(value: float) -> float | None:
+    """Return a number as JSON knows it: what is not defined is null."""
+    return float(value) if isfinite(value) else None
 
 
 def human(size: float) -> str:

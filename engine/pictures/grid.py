@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from engine.errors import BadInput
+from engine.pictures import png
 
 SIDE = 176  # of the square that a picture is fitted into
 GAP = 20
@@ -59,7 +59,7 @@ def grid(tiles: Sequence[Tile | None], path: Path, *, columns: int = 6, title: s
         row, column = divmod(position, columns)
         if tile is not None:
             _place(canvas, draw, tile, GAP + column * PITCH_X, top + row * PITCH_Y)
-    _save(canvas, path)
+    png.save(path, canvas.save)
     return path
 
 
@@ -146,19 +146,4 @@ def check(path: Path, columns: int = 1) -> None:
     """Raise `BadInput` where no grid can be written."""
     if columns < 1:
         raise BadInput(f"a grid of {columns} columns cannot be drawn", "give 1 or more")
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"'{path}' is not a PNG name", f"name it '{path.parent / (path.stem or 'grid')}.png'")
-    if not path.parent.is_dir():
-        raise BadInput(f"there is no folder '{path.parent}'", f"mkdir -p '{path.parent}'")
-
-
-def _save(canvas: Image.Image, path: Path) -> None:
-    # In the same folder, because only there is a rename atomic.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.png")
-    try:
-        canvas.save(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise BadInput(f"'{path}' cannot be written: {error.strerror}", "name another file") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    png.check(path)

@@ -182,3 +182,16 @@ def test_many_win_over_one_that_is_closer():
 def test_what_is_no_vote_is_refused(options):
     with pytest.raises(ValueError, match="k is"):
         vote.label(some(3, 2), known(np.eye(2), [0, 1]), threshold=0.5, **options)
+
+
+def test_scores_in_every_class_are_those_of_a_loop():
+    rng = np.random.default_rng(4)
+    X, E = (rng.normal(size=(n, 8)).astype(np.float32) for n in (50, 9))
+    codes = np.array([0, 0, 1, 1, 2, 2, 0, 1, 2], np.int32)
+    polarity = np.arange(9) < 7
+    found = nearest.class_scores(X, Exemplars(("a", "b", "c"), E, codes, polarity))
+    cosines = E.astype(np.float64) @ X.T.astype(np.float64)
+    for code in range(3):
+        near = cosines[(codes == code) & polarity].max(axis=0)
+        far = cosines[(codes == code) & ~polarity].max(axis=0, initial=-np.inf)
+        np.testing.assert_allclose(found[code], np.where(near > far, near, -np.inf), rtol=1e-5)

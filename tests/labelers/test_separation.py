@@ -27,11 +27,22 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_neighbours_agree_as_scikit_learn_counts_them(rng):
+def test_neighbours_agree_as_scikit_learn_counts_them():
     X, codes = clusters(1.0)
     found = NearestNeighbors(n_neighbors=6, metric="cosine").fit(X).kneighbors(X, return_distance=False)[:, 1:]
     shares = (codes[found] == codes[:, None]).mean(axis=1)
-    assert of.knn_agreement(X, codes, k=5, rng=rng) == pytest.approx(shares[codes >= 0].mean())
+    np.testing.assert_allclose(of.neighbour_shares(X, codes, np.arange(len(X)), k=5), shares)
+    whole = of.separation(X, codes, k=5)
+    assert whole.knn_agreement == pytest.approx(shares[codes >= 0].mean())
+    np.testing.assert_allclose(whole.shares, shares[whole.rows])
+
+
+def test_a_row_is_no_neighbour_of_its_own():
+    X = unit(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]], np.float64))
+    codes = np.array([0, 0, 1, 0, -1], np.int32)
+    assert of.neighbour_shares(X, codes, np.arange(4), k=1).tolist() == [1, 1, 0, 0]
+    # More neighbours than there are: all others.
+    assert of.neighbour_shares(X, codes, np.arange(4), k=9).tolist() == [0.5, 0.5, 0, 0.5]
 
 
 def test_the_silhouette_is_scikit_learns(rng):
@@ -112,3 +123,11 @@ def test_a_seed_gives_the_same_again():
 def test_too_little_to_tell_apart_is_refused(codes):
     with pytest.raises(ValueError, match=r"two classes|shape"):
         of.separation(np.eye(6, dtype=np.float32), np.array(codes, np.int32))
+
+
+def test_a_class_of_near_duplicates_is_found():
+    X = unit(np.array([[1, 0], [1, 0.01], [1, 0.02], [0, 1], [1, 1], [0.2, 1], [1, 0]], np.float64))
+    codes = np.array([0, 0, 0, 1, 1, 2, -1], np.int32)
+    assert of.near_duplicates(X, codes, threshold=0.96).tolist() == [0]
+    # One row alone is no group.
+    assert of.near_duplicates(X, codes, threshold=-1).tolist() == [0, 1]
