@@ -10,7 +10,10 @@ HEAD = ("space", "exemplars a class", "labeler", "rule", "cosine", "precision", 
 COLOURS = {"nearest": "#1f77b4", "centroid": "#d62728", "vote": "#2ca02c", "propagate": "#9467bd"}
 # Marks that lie on each other are all seen: with one exemplar a class three labelers are nearly the same.
 MARKERS = {"nearest": ("o", 12), "centroid": ("s", 8), "vote": ("D", 4), "propagate": ("^", 8)}
-RULES: dict[str, tuple[Any, str]] = {"at": ("--", "hollow: thresholds 0.7, 0.75, 0.8"), "fpr": ("-", "filled: fpr 1e-3, 1e-4, 1e-5")}
+RULES: dict[str, tuple[Any, str]] = {
+    "at": ("--", "hollow: thresholds 0.7, 0.75, 0.8"),
+    "fpr": ("-", "filled: fpr 1e-3, 1e-4, 1e-5"),
+}
 
 
 def markdown(rows: Sequence[dict[str, Any]], note: str | None, independence: str) -> str:
