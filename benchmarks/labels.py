@@ -32,7 +32,7 @@ from engine.request import Request
 from engine.store import Space, Store
 from engine.store.table import in_list
 from engine.store.vectors import unit, vector_rows
-from labelers import LABELERS, Exemplars
+from labelers import LABELERS, Exemplars, Labels
 from labelers.metrics import report
 
 NETWORK, PIXELS = "efficientnet_lite0", "pixels"
@@ -74,7 +74,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]]:
     for one in spaces:
         for count in EXEMPLARS:
             progress.note(f"{one.name}, {count} a class: {draws} draws")
-            for found in _measured(one, truth, count, draws, settings.seed):
+            for found in measured(one, truth, count, draws, settings.seed):
                 rows.append(_row(dataset, one, count, draws, settings.seed, found, note))
                 yield rows[-1]
     (settings.output / f"{dataset.name}.md").write_text(markdown(rows, dataset.note, note))
@@ -167,9 +167,17 @@ def drawn(truth: NDArray[np.str_], count: int, seed: int) -> tuple[tuple[str, ..
     return chosen, np.stack([rng.choice(np.flatnonzero(truth == name), count, replace=False) for name in chosen])
 
 
-def _measured(space: Measured, truth: NDArray[np.str_], count: int, draws: int, seed: int) -> Iterator[dict[str, Any]]:
+def measured(
+    space: Measured,
+    truth: NDArray[np.str_],
+    count: int,
+    draws: int,
+    seed: int,
+    *,
+    labelers: Sequence[str] = tuple(LABELERS),
+) -> Iterator[dict[str, Any]]:
     """Yield, for each labeler and rule, mean and standard deviation over the draws."""
-    for labeler in LABELERS:
+    for labeler in labelers:
         rules = {name: cut for name, cut in space.rules.items() if labeler not in SHARES or cut.fpr is None}
         results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in rules}
         seconds = 0.0
@@ -179,15 +187,8 @@ def _measured(space: Measured, truth: NDArray[np.str_], count: int, draws: int, 
             began = time.perf_counter()
             found = _labels(space, labeler, known)
             seconds += time.perf_counter() - began
-            right = np.full(len(truth), -1, np.int32)
-            for code, name in enumerate(chosen):
-                right[truth == name] = code
-            judged = np.ones(len(truth), bool)
-            judged[rows.ravel()] = False
             for name, cut in rules.items():
-                codes = at(found, cut.threshold).codes
-                micro = report(right[judged], codes[judged], classes=CLASSES).micro
-                results[name].append((micro.precision, micro.recall, float(np.mean(codes[judged] >= 0))))
+                results[name].append(_rates(at(found, cut.threshold), truth, chosen, rows))
         for name, cut in rules.items():
             yield {
                 "labeler": labeler, "rule": name, "threshold": cut.threshold, "seconds": seconds / draws,
@@ -195,12 +196,25 @@ def _measured(space: Measured, truth: NDArray[np.str_], count: int, draws: int, 
             }  # fmt: skip
 
 
+def _rates(
+    found: Labels, truth: NDArray[np.str_], chosen: tuple[str, ...], rows: NDArray[np.int64]
+) -> tuple[float, float, float]:
+    """Return precision and recall, pooled over the classes, and coverage, exemplars left out."""
+    right = np.full(len(truth), -1, np.int32)
+    for code, name in enumerate(chosen):
+        right[truth == name] = code
+    judged = np.ones(len(truth), bool)
+    judged[rows.ravel()] = False
+    done = report(right[judged], found.codes[judged], classes=len(chosen))
+    return done.micro.precision, done.micro.recall, done.covered
+
+
 def _exemplars(X: NDArray[np.float32], chosen: tuple[str, ...], rows: NDArray[np.int64]) -> Exemplars:
     codes = np.repeat(np.arange(len(chosen), dtype=np.int32), rows.shape[1])
     return Exemplars(chosen, X[rows.ravel()], codes, np.ones(rows.size, bool))
 
 
-def _labels(space: Measured, labeler: str, known: Exemplars) -> Any:
+def _labels(space: Measured, labeler: str, known: Exemplars) -> Labels:
     least = RANGES[labeler][0] if labeler in SHARES else min(cut.threshold for cut in space.rules.values())
     return Rule(labeler).scored(space.X, known, threshold=least, graph=space.graph if labeler in SHARES else None)
 

@@ -8,7 +8,12 @@ from typing import Any
 
 HEAD = ("space", "exemplars a class", "labeler", "rule", "cosine", "precision", "recall", "draws that labelled any")
 COLOURS = {"nearest": "#1f77b4", "centroid": "#d62728", "vote": "#2ca02c", "propagate": "#9467bd"}
-MARKERS = {"nearest": "o", "centroid": "s", "vote": "D", "propagate": "^"}
+# Marks that lie on each other are all seen: with one exemplar a class three labelers are nearly the same.
+MARKERS = {"nearest": ("o", 12), "centroid": ("s", 8), "vote": ("D", 4), "propagate": ("^", 8)}
+RULES: dict[str, tuple[Any, str]] = {
+    "at": ("--", "hollow: thresholds 0.7, 0.75, 0.8"),
+    "fpr": ("-", "filled: fpr 1e-3, 1e-4, 1e-5"),
+}
 
 
 def markdown(rows: Sequence[dict[str, Any]], note: str | None, independence: str) -> str:
@@ -62,21 +67,26 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.set_xlabel("recall, mean over the draws")
     for axes in grid[:, 0]:
         axes.set_ylabel("precision, mean over the draws")
-    lines, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(handles=list(_legend()), loc="outside upper center", ncols=6, frameon=False)
     figure.savefig(path, dpi=120)
+
+
+def _legend() -> Iterator[Any]:
+    from matplotlib.lines import Line2D
+
+    for name, (marker, size) in MARKERS.items():
+        yield Line2D([], [], color=COLOURS[name], marker=marker, markersize=size, label=name)
+    for style, text in RULES.values():
+        fill = "white" if style == "--" else "#555555"
+        yield Line2D([], [], color="#555555", linestyle=style, marker="o", markerfacecolor=fill, label=text)
 
 
 def _line(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
     """Draw one labeler: fixed thresholds as a dashed line of hollow marks, rates as a solid line of filled ones."""
-    if not rows:
-        return
-    name = rows[0]["method"]
-    for kind, style, fill in (("at", "--", "white"), ("fpr", "-", COLOURS[name])):
+    for kind, (style, _) in RULES.items():
         some = [one for one in rows if one["params"]["rule"].startswith(kind)]
-        rules = "thresholds 0.7, 0.75, 0.8" if kind == "at" else "fpr 1e-3, 1e-4, 1e-5"
-        axes.plot(
-            [one["metrics"]["recall"] for one in some], [one["metrics"]["precision"] for one in some], style,
-            color=COLOURS[name], marker=MARKERS[name], markerfacecolor=fill, markersize=7, linewidth=1.4,
-            label=f"{name}, {rules}" if some else None,
-        )  # fmt: skip
+        if some:
+            colour, (marker, size) = COLOURS[some[0]["method"]], MARKERS[some[0]["method"]]
+            x, y = ([one["metrics"][name] for one in some] for name in ("recall", "precision"))
+            fill = "none" if kind == "at" else colour
+            axes.plot(x, y, style, color=colour, marker=marker, markerfacecolor=fill, markersize=size, linewidth=1.4)

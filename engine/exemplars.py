@@ -101,7 +101,7 @@ def remembered(store: Store) -> list[Statement]:
 
 
 def remember(store: Store, said: Sequence[Statement]) -> str | None:
-    """Write what is new in a run of its own, which can be taken back by itself; return its name."""
+    """Write what is new in a run of its own, which outlives those of labelers; return its name."""
     before = {(one.id, one.label, one.polarity) for one in remembered(store)}
     new = {(one.id, one.label, one.polarity): one for one in said}
     fresh = [one for key, one in new.items() if key not in before]
@@ -209,13 +209,13 @@ def _require_no_contradiction(said: Iterable[Statement]) -> None:
         if first.label != one.label:
             raise BadInput(
                 f"{first.name!r} ({first.label}) and {one.name!r} ({one.label}) are the same image",
-                "an image is of one class: leave one out, or take the older back with engine labels",
+                "an image is of one class: leave one out, or take the older back: engine labels unset IMAGE",
             )
     for one in positive.values():
         if other := negative.get((one.id, one.label)):
             raise BadInput(
                 f"{one.name!r} is said to be {one.label!r}, and {other.name!r}, the same image, not to be",
-                "leave one out, or take the older back with engine labels",
+                "leave one out, or take the older back: engine labels unset IMAGE",
             )
 
 
