@@ -35,6 +35,7 @@ def set_label(store: Store, name: str, label: str, *, polarity: bool = True) -> 
     """
     label = label.strip()
     check_classes(store, [label])
+    resolve(store, name)
     return _edit(store, "labels set", name, label, polarity)
 
 
