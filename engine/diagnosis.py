@@ -14,6 +14,9 @@ from labelers.separation import Separation
 
 # A threshold that finds a smaller share rests on a handful of images.
 USEFUL = 0.01
+# Where most of a collection has no label, a threshold that more random pairs reach lets in what nobody has measured.
+MOSTLY = 0.5
+RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Measured:
 class Diagnosis:
     """Spaces, the best first, over the same `images` of the classes `sizes`; `sources` are whose labels they are.
 
+    share       of the images of the store that `images` are
     k           neighbours that were asked for their class
     precision   what the thresholds are to reach, from one exemplar a class
     recommended the best, or, where the difference between some is within its uncertainty, one of those
@@ -53,6 +57,7 @@ class Diagnosis:
 
     sources: tuple[str, ...]
     images: int
+    share: float
     sizes: dict[str, int]
     k: int
     precision: float
@@ -111,6 +116,11 @@ def _next(found: Diagnosis) -> str:
     space, threshold = quote(found.recommended), found.chosen.threshold
     if threshold is None:
         return f"Next: more exemplars, fewer classes that are alike, or a rate: engine label --space {space} --fpr 1e-4"
+    if found.share < MOSTLY and found.chosen.fpr > RATE:
+        return (
+            f"Next: engine label --space {space} --fpr {RATE:g} (only {percent(found.share)} of the images are "
+            f"labelled; at {threshold} others of the collection would come in)"
+        )
     more = " (more exemplars a class find more)" if found.chosen.separation.needed.recall < 0.5 else ""
     return f"Next: engine label --space {space} --threshold {threshold}{more}"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,8 @@ SOURCES = ("human", "exemplar", "given")
 NEIGHBOURS = 10
 # Labelled images that are measured; of more, so many are drawn.
 MOST = 20_000
+# With fewer a share moves by three points and more with each image.
+FEW = 30
 SEED = 0
 
 
@@ -48,34 +51,52 @@ def doctor(
     progress = progress or Silent()
     said = labels.truth(store) if truth else labels.statements(store, sources)
     known, conflicting = agreed(said if truth else said.filter(said["polarity"]))
-    warnings = [] if not conflicting else [
-        f"{conflicting} images have several labels that count alike and were left out: engine labels shows them"
-    ]  # fmt: skip
-    ids, classes, codes = id_array(known["id"]), *_encoded(known["label"])
-    opened = list(_opened(store, spaces, warnings))
+    ids, opened, unusable = id_array(known["id"]), *_opened(store, spaces)
     positions = [vectors.positions(ids) for _, vectors in opened]
-    rows, few = _measurable(codes, positions, [space.name for space, _ in opened])
-    if few:
-        warnings.append(f"{few} classes were left out: fewer than two of their images can be measured")
-    own = codes[rows]
-    k = min(NEIGHBOURS, int(np.bincount(own)[np.unique(own)].min()) - 1)
-    progress.begin("measuring the spaces", len(opened) * len(rows))
+    sample = _sample(known["label"], positions, [space.name for space, _ in opened])
+    progress.begin("measuring the spaces", len(opened) * len(sample.rows))
     measured = []
     for (space, vectors), places in zip(opened, positions, strict=True):
-        measured.append(_measured(store, space, vectors, places, rows, own, classes, k, precision))
-        progress.advance(len(rows))
+        measured.append(_measured(store, space, vectors, places, sample, precision))
+        progress.advance(len(sample.rows))
     ranking = sorted(measured, key=lambda one: -one.separation.knn_agreement)
-    recommended, difference = _recommended(ranking, own)
-    warnings += [
-        f"all images of {name} are near duplicates (every pair >= {DUPLICATE}): they say little of others"
-        for name in classes
-        if all(name in one.alike for one in measured)
-    ]
-    sizes = {classes[code]: int(count) for code, count in zip(*np.unique(own, return_counts=True), strict=True)}
+    recommended, difference = _recommended(ranking, sample.codes)
     return Diagnosis(
-        ("truth",) if truth else tuple(sources), len(rows), sizes, k, precision, ranking, recommended, difference,
-        warnings,
-    )  # fmt: skip
+        ("truth",) if truth else tuple(sources),
+        len(sample.rows),
+        len(sample.rows) / max(1, store.images.count()),
+        sample.sizes,
+        sample.k,
+        precision,
+        ranking,
+        recommended,
+        difference,
+        [*unusable, *_warnings(sample, conflicting, measured)],
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The labelled images that are measured: `rows` (s,) among all of them, of classes `codes` int32 (s,).
+
+    `small` counts the classes that are left out.
+    """
+
+    rows: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    classes: list[str]
+    small: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return how many images each class has."""
+        found, counts = np.unique(self.codes, return_counts=True)
+        return {self.classes[code]: int(count) for code, count in zip(found, counts, strict=True)}
+
+    @property
+    def k(self) -> int:
+        """Return how many neighbours can all be of a row's class, whichever that is."""
+        return min(NEIGHBOURS, min(self.sizes.values()) - 1)
 
 
 def _check(sources: Sequence[str], precision: float) -> None:
@@ -93,34 +114,33 @@ def _encoded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
     return names, codes.to_numpy(zero_copy_only=False).astype(np.int32)
 
 
-def _opened(store: Store, named: Sequence[str], warnings: list[str]) -> Iterator[tuple[Space, VectorCache]]:
-    """Yield the spaces with their vectors; one that was not named and cannot be used is left out with a warning."""
+def _opened(store: Store, named: Sequence[str]) -> tuple[list[tuple[Space, VectorCache]], list[str]]:
+    """Return the spaces with their vectors, and why others are left out; one that was named must be there."""
     everything = [store.space(name) for name in dict.fromkeys(named)] if named else store.spaces().values()
+    opened, unusable = [], []
     for space in everything:
         try:
             vectors = matrix_of(store, space)
             if len(vectors) == 0:
                 raise EmptySpace(f"no vectors in space {space.name!r}", space.remedy)
+            opened.append((space, vectors))
         except (EmptySpace, FingerprintMismatch) as error:
             if named:
                 raise
-            warnings.append(str(error))
-            continue
-        yield space, vectors
+            unusable.append(str(error))
+    return opened, unusable
 
 
-def _measurable(
-    codes: NDArray[np.int32], positions: Sequence[NDArray[np.int64]], names: Sequence[str]
-) -> tuple[NDArray[np.int64], int]:
-    """Return the rows that every space can be measured on, and how many classes are too small for it."""
+def _sample(column: pa.ChunkedArray, positions: Sequence[NDArray[np.int64]], names: Sequence[str]) -> _Sample:
+    """Return the images with a label that every space has a vector of, less those of classes of one image."""
+    classes, codes = _encoded(column)
     everywhere = np.ones(len(codes), bool)
     for places in positions:
         everywhere &= places >= 0
     rows = np.flatnonzero(everywhere)
     if len(rows) > MOST:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, MOST, replace=False))
-    counts = np.bincount(codes[rows], minlength=1)
-    large = counts >= 2
+    large = np.bincount(codes[rows], minlength=1) >= 2
     if np.count_nonzero(large) < 2:
         raise BadInput(
             f"{len(codes)} labelled images, {len(rows)} of them with a vector in {', '.join(names) or 'any space'}: "
@@ -128,7 +148,21 @@ def _measurable(
             "label more: engine label --exemplar CLASS=IMAGE or engine labels set IMAGE CLASS; or leave a space out: "
             "--space NAME; or use labels kept for evaluation: --truth",
         )
-    return rows[large[codes[rows]]], len(np.unique(codes)) - int(np.count_nonzero(large))
+    rows = rows[large[codes[rows]]]
+    return _Sample(rows, codes[rows], classes, len(classes) - int(np.count_nonzero(large)))
+
+
+def _warnings(sample: _Sample, conflicting: int, measured: Sequence[Measured]) -> list[str]:
+    found = {
+        f"images left out because several labels count alike: {conflicting}; see engine labels": conflicting,
+        f"classes left out because fewer than two of their images can be measured: {sample.small}": sample.small,
+        f"{len(sample.rows)} labelled images are few: figures change with every label more": len(sample.rows) < FEW,
+    }
+    alike = [name for name in sample.classes if all(name in one.alike for one in measured)]
+    return [text for text, number in found.items() if number] + [
+        f"all images of {name} are near duplicates (every pair >= {DUPLICATE}): they say little of others"
+        for name in alike
+    ]
 
 
 def _measured(
@@ -136,19 +170,22 @@ def _measured(
     space: Space,
     vectors: VectorCache,
     places: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    codes: NDArray[np.int32],
-    classes: Sequence[str],
-    k: int,
+    sample: _Sample,
     precision: float,
 ) -> Measured:
-    X = np.asarray(vectors.matrix[places[rows]], np.float32)
-    found = separation(X, codes, k=k, precision=precision, seed=SEED)
+    X = np.asarray(vectors.matrix[places[sample.rows]], np.float32)
+    found = separation(X, sample.codes, k=sample.k, precision=precision, seed=SEED)
     needed = found.needed.threshold
-    rate = np.nan if np.isnan(needed) else float(background(store, space, vectors).fpr(np.array([needed]))[0])
-    alike = tuple(classes[code] for code in near_duplicates(X, codes, threshold=DUPLICATE))
-    coverage = float(np.mean(places >= 0))
-    return Measured(space.name, space.fingerprint, space.dim, space.encoder == "fused", coverage, found, rate, alike)
+    return Measured(
+        space.name,
+        space.fingerprint,
+        space.dim,
+        space.encoder == "fused",
+        float(np.mean(places >= 0)),
+        found,
+        np.nan if np.isnan(needed) else float(background(store, space, vectors).fpr(np.array([needed]))[0]),
+        tuple(sample.classes[code] for code in near_duplicates(X, sample.codes, threshold=DUPLICATE)),
+    )
 
 
 def _recommended(ranking: Sequence[Measured], codes: NDArray[np.int32]) -> tuple[str, Difference | None]:

@@ -80,6 +80,7 @@ def document(found: Diagnosis) -> dict[str, Any]:
         "recommended": found.recommended,
         "labels": found.sources,
         "images": found.images,
+        "share": found.share,
         "classes": found.sizes,
         "k": found.k,
         "precision": found.precision,

@@ -72,7 +72,7 @@ def test_the_space_that_separates_is_recommended(store):
     assert found.spaces[0].separation.knn_agreement == 1.0
     assert found.spaces[1].separation.knn_agreement < 0.6
     assert found.difference is not None and found.difference.certain
-    assert found.warnings == []
+    assert found.warnings == ["10 labelled images are few: figures change with every label more"]
 
 
 def test_the_figures_are_those_of_the_vectors(store):
@@ -99,6 +99,16 @@ def test_in_words(store):
     assert "is larger than its uncertainty: use colour" in doubt and "bootstrap over 10 images" in doubt
     assert "takes a threshold of 0." in threshold and "finds 100.0 % of them" in threshold
     assert todo.startswith("Next: engine label --space colour --threshold 0.")
+
+
+def test_where_little_is_labelled_a_rate_is_suggested(store):
+    say(store, "red", "red0", "red2")
+    say(store, "green", "green0", "green2")
+    found = doctor(store, spaces=["colour"], sources=["human"])
+    assert found.share == 0.4 and found.chosen.fpr > 1e-3
+    # All of those that are labelled are found, which says nothing of the others.
+    assert "finds 100.0 % of them" in found.words()[1]
+    assert "--fpr 0.001 (only 40.0 % of the images are labelled" in found.words()[2]
 
 
 def copied(store: Store, name: str, *, fewer: int = 0) -> None:
@@ -129,7 +139,7 @@ def test_spaces_are_measured_on_the_images_that_all_of_them_have(store):
 def test_an_empty_space_is_left_out_unless_it_is_named(store):
     store.declare(Space("empty", "e397", 3, "user"), "run")
     found = doctor(store)
-    assert "empty" not in [one.space for one in found.spaces] and "'empty'" in found.warnings[0]
+    assert "empty" not in [one.space for one in found.spaces] and "'empty'" in found.warnings[0] + found.warnings[1]
     with pytest.raises(EmptySpace, match="empty"):
         doctor(store, spaces=["empty"])
 
@@ -147,7 +157,7 @@ def test_conflicts_small_classes_and_duplicates_are_warned_of(store):
     say(store, "red", "green1", source="given")
     say(store, "lonely", "green4")
     text = " ".join(doctor(store, spaces=["colour"]).warnings)
-    assert "1 images have several labels" in text and "1 classes were left out" in text
+    assert "several labels count alike: 1;" in text and "can be measured: 1" in text
     assert "near duplicates" not in text
     say(store, "dark red", "red0", "red1", "red4", source="exemplar")
     # In the colour space they are near duplicates, and so they are by brightness: dark.
