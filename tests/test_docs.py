@@ -13,11 +13,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from engine.cli import COMMANDS
+from engine.cli import COMMANDS, app
 
 ROOT = Path(__file__).parents[1]
+CONTEXT = click.Context(app)
+# Every command, those of a group behind it.
+LINES = [
+    [name, *inner]
+    for name in COMMANDS
+    for group in [app.get_command(CONTEXT, name)]
+    for inner in [[], *([one] for one in (group.commands if isinstance(group, click.Group) else ()))]
+]
 # `...` in an expected output stands for anything: times, runs, versions.
 CHECKER = doctest.OutputChecker()
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -68,6 +77,12 @@ def test_the_page_on_searching_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run(ROOT / "docs" / "search.md", tmp_path)
 
 
+def test_the_page_on_labels_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_store: Path) -> None:
+    shutil.copytree(sample_store, tmp_path / "engine-store")
+    monkeypatch.chdir(tmp_path)
+    run(ROOT / "docs" / "labels.md", tmp_path)
+
+
 def run(document: Path, tmp_path: Path) -> None:
     """Run the blocks of a document in the folder `tmp_path`, in order, and compare what they print."""
     names: dict[str, object] = {}
@@ -95,11 +110,10 @@ def test_readme_has_an_example_of_every_command() -> None:
     assert set(COMMANDS) <= shown
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_is_documented(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [[], *LINES], ids=" ".join)
+def test_help_is_documented(line: list[str], tmp_path: Path) -> None:
     """Compare `--help` with docs/commands.md; `python -m tests.test_docs` writes it anew."""
-    arguments = [command, "--help"] if command else ["--help"]
-    assert help_text(arguments, tmp_path) in (ROOT / "docs" / "commands.md").read_text()
+    assert help_text([*line, "--help"], tmp_path) in (ROOT / "docs" / "commands.md").read_text()
 
 
 def help_text(arguments: list[str], cwd: Path) -> str:
@@ -107,6 +121,6 @@ def help_text(arguments: list[str], cwd: Path) -> str:
 
 
 if __name__ == "__main__":
-    texts = [help_text([*([command] if command else []), "--help"], Path.cwd()) for command in ("", *COMMANDS)]
+    texts = [help_text([*line, "--help"], Path.cwd()) for line in ([], *LINES)]
     heading = "# Commands\n\nWhat `--help` prints; a test compares it.\n\n"
     (ROOT / "docs" / "commands.md").write_text(heading + "\n".join(texts))

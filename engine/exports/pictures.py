@@ -66,9 +66,12 @@ def _file(member: Member) -> bytes:
 def extension(row: dict[str, Any]) -> str:
     """Return how the name of a picture file ends: as its member's does, else as its format says."""
     ending = suffix(row["name"])
-    if ending in IMAGE_EXTENSIONS and row["format"] != "IDX":
-        return ending
-    return EXTENSIONS.get(row["format"], str(row["format"]).lower())
+    return ending if ending in IMAGE_EXTENSIONS and row["format"] != "IDX" else extension_of(row["format"])
+
+
+def extension_of(form: str) -> str:
+    """Return how the names of files of a format end."""
+    return EXTENSIONS.get(form, form.lower())
 
 
 def free_path(folder: Path, row: dict[str, Any]) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.exports.labelled import Labelled
-from engine.exports.pictures import extension, pictures
+from engine.exports.pictures import extension_of, pictures
 
 SHARD_IMAGES = 10_000
 SHARD_BYTES = 2**30
@@ -31,7 +31,8 @@ def write(labelled: Labelled, path: Path) -> int:
                 shard, since = shard + 1, rows
                 tar = _open(path, shard)
             key = f"{rows:09d}"
-            _add(tar, f"{key}.{extension(row)}", data)
+            # One ending a format: who reads `jpg` gets the files called `.JPEG` too.
+            _add(tar, f"{key}.{extension_of(row['format'])}", data)
             _add(tar, f"{key}.cls", str(number[row["label"]]).encode())
             _add(tar, f"{key}.json", json.dumps(_about(row), ensure_ascii=False).encode())
             rows += 1
