@@ -46,6 +46,33 @@ def _lines(race: Race) -> Iterator[str]:
         yield from (f"- {one.competitor}: {one.missing}" for one in absent)
 
 
+def summary(races: Sequence[Race], target: float = TARGETS[-1]) -> str:
+    """Return one table of all data sets: median milliseconds of each competitor at its cheapest effort, and builds."""
+    names = list(dict.fromkeys(one.competitor for race in races for one in race.results))
+    titles = [f"{race.run['dataset']}, {race.run['rows']:,} × {race.run['dim']}" for race in races]
+    rows = [(name, [_summed(race, name, target) for race in races]) for name in names]
+    lines = [
+        f"Median ms of one query at recall@10 ≥ {target}, and seconds to build; one thread, {races[0].run['cpu']}.\n",
+        f"| index | {' | '.join(titles)} |",
+        "|---|" + "---|" * len(races),
+        *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows),
+        *(f"\n{title}: {verdict([one for one in race.results if one.missing is None], target)}"
+          for title, race in zip(titles, races, strict=True)),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _summed(race: Race, name: str, target: float) -> str:
+    own = [one for one in race.results if one.competitor == name]
+    there = [one for one in own if one.missing is None]
+    best = cheapest(there, target)
+    if best is not None:
+        return f"{1e3 * best.p50:.3g} · {best.build_seconds:.0f} s"
+    if there:
+        return f"recall at most {max(one.recall_at_10 for one in there):.3f}"
+    return own[0].missing or "not measured" if own else "not measured"
+
+
 def verdict(results: Sequence[Result], target: float) -> str:
     """Return who is faster at the target, ours or the best peer, and by what factor."""
     ours = cheapest((one for one in results if one.competitor.startswith(OURS)), target)

@@ -14,7 +14,7 @@ from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, measured
 from benchmarks.peers.plot import draw
 from benchmarks.peers.race import Line, race
-from benchmarks.peers.report import markdown
+from benchmarks.peers.report import markdown, summary
 from benchmarks.peers.vectors import prepare
 from benchmarks.suites import Settings, row
 from engine.errors import BadInput
@@ -28,13 +28,16 @@ def run(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]]:
     """Yield a row for each competitor and effort; write raw-NAME.jsonl.gz, NAME.md and NAME.png."""
     names = settings.datasets or ((settings.vectors.stem,) if settings.vectors else DEFAULT)
     raws = _raws(settings) if settings.reuse else (_measure(name, settings, progress) for name in names)
+    races: list[Race] = []
     for raw in raws:
         found = measured(read(raw))
+        races.append(found)
         stem = raw.name.removeprefix("raw-").removesuffix(".jsonl.gz")
         (raw.parent / f"{stem}.md").write_text(markdown(found))
         draw(found, raw.parent / f"{stem}.png")
         progress.note(f"written: {raw.parent}/{stem}.md, {stem}.png")
         yield from (_row(found, one) for one in found.results)
+    (settings.output / "summary.md").write_text(summary(races))
 
 
 def read(raw: Path) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from benchmarks.clustered import Clustered
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, cheapest, front, measured, recall
 from benchmarks.peers.race import race
-from benchmarks.peers.report import markdown, verdict
+from benchmarks.peers.report import markdown, summary, verdict
 from benchmarks.peers.suite import run
 from benchmarks.peers.vectors import Held
 from benchmarks.suites import Settings
@@ -130,6 +130,17 @@ def test_the_table_has_a_line_for_each_competitor_and_says_what_is_missing():
     assert "| graph | – | at most 0.875 |" in text
     assert "- absent: not installed (absent)" in text
     assert "by hand: 4 × 2" in text
+
+
+def test_data_sets_stand_beside_each_other():
+    race = measured(by_hand())
+    text = summary([race, race], 0.8)
+    assert "| index | by hand, 4 × 2 | by hand, 4 × 2 |" in text
+    # 3 ms a query, 3 s to build.
+    assert "| graph | 3 · 3 s | 3 · 3 s |" in text
+    assert "| absent | not installed (absent) | not installed (absent) |" in text
+    assert text.count("by hand, 4 × 2: No index of this project reached 0.80.") == 2
+    assert "| graph | recall at most 0.875 |" in summary([race])
 
 
 @pytest.mark.parametrize("name", sorted(PEERS))
