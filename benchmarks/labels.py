@@ -22,13 +22,13 @@ from PIL import Image
 from benchmarks.data import Dataset, Datasets
 from benchmarks.labels_report import draw, markdown
 from benchmarks.suites import Settings, row
-from engine.background import background
-from engine.graph import graph
-from engine.intake import intake
-from engine.label_rule import RANGES, SHARES, Cut, Rule
-from engine.label_scan import at
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.labeling.label_rule import RANGES, SHARES, Cut, Rule
+from engine.labeling.label_scan import at
+from engine.neighbors.graph import graph
 from engine.progress import Progress
-from engine.request import Request
+from engine.retrieval.background import background
 from engine.store import Space, Store
 from engine.store.table import in_list
 from engine.store.vectors import unit, vector_rows

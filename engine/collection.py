@@ -14,15 +14,15 @@ from engine.store import Store
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from engine.batch import Written
-    from engine.dedupe import Deduped
-    from engine.diagnosis import Diagnosis
-    from engine.evaluate import Evaluation
     from engine.export import Exported
-    from engine.graph import Graph
-    from engine.label import Labelled
-    from engine.query import Query
-    from engine.search import Answer
+    from engine.labeling.diagnosis import Diagnosis
+    from engine.labeling.evaluate import Evaluation
+    from engine.labeling.label import Labelled
+    from engine.neighbors.dedupe import Deduped
+    from engine.neighbors.graph import Graph
+    from engine.retrieval.batch import Written
+    from engine.retrieval.query import Query
+    from engine.retrieval.search import Answer
     from engine.verify import Verdict
 
 # What is given once or several times: a name, a path, or what is held in memory.
@@ -62,7 +62,7 @@ class Collection:
         a .npy file or an array (dim,) or (n, dim); `like` and `unlike` are names or pictures. Each may be a list.
         Raises a subclass of `engine.errors.EngineError`.
         """
-        from engine.search import search
+        from engine.retrieval.search import search
 
         query = _query(image, id, vector, like, unlike)
         return search(
@@ -92,7 +92,7 @@ class Collection:
         `ids` (names, or a text file of them), or `all` stored images.
         Raises a subclass of `engine.errors.EngineError`.
         """
-        from engine.batch import Queries, batch
+        from engine.retrieval.batch import Queries, batch
 
         made = batch(
             self.store, Queries(images, vectors, ids, all), space=space, k=k, threshold=threshold, fpr=fpr,
@@ -110,7 +110,7 @@ class Collection:
         update: bool = False,
     ) -> dict[str, Any]:
         """Build an index over a space, or `update` the one that is there; return the keys of `engine index --json`."""
-        from engine import index
+        from engine.retrieval import index
 
         if update:
             return index.update(self.store, space)
@@ -121,13 +121,13 @@ class Collection:
 
         Row i is the image `.vectors.ids[i]`. It is built if there is none that is fresh.
         """
-        from engine.graph import graph
+        from engine.neighbors.graph import graph
 
         return graph(self.store, space, k=k, exact=exact)
 
     def dedupe(self, *, space: str | None = None, threshold: float = 0.96, keep: str = "largest") -> Deduped:
         """Find groups of near duplicates in which every pair meets the threshold, and record them as a run."""
-        from engine.dedupe import dedupe
+        from engine.neighbors.dedupe import dedupe
 
         return dedupe(self.store, space=space, threshold=threshold, keep=keep)
 
@@ -154,8 +154,8 @@ class Collection:
         `exemplars` and `negatives` map a class to the name of a stored image, or to several; they are remembered.
         Raises a subclass of `engine.errors.EngineError`; nothing is written then.
         """
-        from engine.label import label
-        from engine.label_rule import Rule
+        from engine.labeling.label import label
+        from engine.labeling.label_rule import Rule
 
         rule = Rule(labeler, _listed(threshold), _listed(fpr), margin, k, none_label, balance, seed)
         return label(
@@ -174,11 +174,11 @@ class Collection:
 
         With `output`, curves.png and confusion.png are drawn into that folder. Raises `BadInput`.
         """
-        from engine.evaluate import evaluate
+        from engine.labeling.evaluate import evaluate
 
         found = evaluate(self.store, run, truth=truth)
         if output is not None:
-            from engine.draw_evaluation import draw_evaluation
+            from engine.drawing.evaluation import draw_evaluation
 
             draw_evaluation(found, Path(output))
         return found
@@ -196,12 +196,12 @@ class Collection:
 
         With `output`, the scores of pairs are drawn into that PNG file. Raises `BadInput`, `EmptySpace`.
         """
-        from engine.doctor import doctor
+        from engine.labeling.doctor import doctor
 
         names = [str(name) for name in _listed(space)]
         found = doctor(self.store, spaces=names, sources=labels, truth=truth, precision=precision)
         if output is not None:
-            from engine.draw_doctor import draw_diagnosis
+            from engine.drawing.doctor import draw_diagnosis
 
             draw_diagnosis(found, Path(output))
         return found
@@ -231,7 +231,7 @@ class Collection:
 
 
 def _query(image: Given, id: Given, vector: Given, like: Given, unlike: Given) -> Query:
-    from engine.query import Query
+    from engine.retrieval.query import Query
 
     names = [str(name) for name in _listed(id)]
     return Query(_listed(image), names, _listed(vector), _listed(like), _listed(unlike))

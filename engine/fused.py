@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.background import background
 from engine.encoders.base import names_space
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
+from engine.retrieval.background import background
 from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.vectors import identity, sort_key, unit, vector_rows
 

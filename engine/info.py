@@ -6,9 +6,10 @@ import json
 import time
 from typing import Any
 
-from engine import fused, kept_index
+from engine import fused
 from engine.compact import sizes
-from engine.graph import graphs
+from engine.neighbors.graph import graphs
+from engine.retrieval import kept_index
 from engine.select import connect
 from engine.store import Space, Store
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.embed import membership
 from engine.errors import BadInput, SourceCut
-from engine.plan import stamp_of
+from engine.ingestion.embed import membership
+from engine.ingestion.plan import stamp_of
 from engine.sources import open_source
 from engine.store import Store
 from engine.store.table import literal

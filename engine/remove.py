@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine import kept_index
 from engine.compact import purge
 from engine.errors import BadInput
-from engine.graph import drop as drop_graphs
+from engine.neighbors.graph import drop as drop_graphs
+from engine.retrieval import kept_index
 from engine.select import matching
 from engine.store import Store
 from engine.store.names import resolve

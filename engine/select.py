@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
-from engine.precedence import ACCEPT, CONFLICTS, LABELS, PRECEDENCE, REVERT
+from engine.labeling.precedence import ACCEPT, CONFLICTS, LABELS, PRECEDENCE, REVERT
 from engine.store import Store
 from engine.store.table import in_list, steady
 from engine.store.vectors import id_array

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from engine import decode, encoders
-from engine.embed import pixels_of, places
 from engine.encoders.base import decoding_side, prepared
 from engine.errors import BadInput, EmptySpace, EngineError, StoreDamaged
-from engine.graph import drop as drop_graphs
+from engine.ingestion.embed import pixels_of, places
+from engine.neighbors.graph import drop as drop_graphs
 from engine.progress import Progress, Silent
 from engine.remove import unfinished
 from engine.select import connect

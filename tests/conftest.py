@@ -58,8 +58,8 @@ def sample_labels() -> Path:
 @pytest.fixture(scope="session")
 def sample_store(tmp_path_factory: pytest.TempPathFactory, sample_tar: Path, sample_labels: Path) -> Path:
     """Return a store of the sample with vectors of the bundled network; a test that writes takes a copy."""
-    from engine.intake import intake
-    from engine.request import Request
+    from engine.ingestion.intake import intake
+    from engine.ingestion.request import Request
 
     path = tmp_path_factory.mktemp("sample") / "store"
     intake(path, Request([str(sample_tar)], encoders=["efficientnet_lite0"], precision="fp32", labels=sample_labels))

@@ -105,8 +105,8 @@ def _read(path: Path) -> Vectors:
 
 def _encoded(dataset: Dataset, settings: Settings) -> Vectors:
     """Return the vectors that the bundled network gives; the store stays in the output folder for the next time."""
-    from engine.intake import intake
-    from engine.request import Request
+    from engine.ingestion.intake import intake
+    from engine.ingestion.request import Request
     from engine.store import Store
 
     store = settings.output / f"store-{dataset.name}"

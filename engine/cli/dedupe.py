@@ -10,7 +10,7 @@ import click
 from engine.cli.output import FILE, counted, emit, json_option, progress, say, space_option, store_option, table
 
 if TYPE_CHECKING:
-    from engine.dedupe import Deduped
+    from engine.neighbors.dedupe import Deduped
 
 
 @click.command
@@ -37,7 +37,7 @@ def command(
 
     One of each group is kept; the others go with engine remove --run RUN.
     """
-    from engine.dedupe import dedupe
+    from engine.neighbors.dedupe import dedupe
     from engine.store import Store
 
     opened = Store.open(store)
@@ -46,7 +46,7 @@ def command(
             opened, space=space, threshold=threshold, where=where, keep=keep, dry_run=dry_run, progress=drawn
         )
     if grid is not None:
-        from engine.draw import draw_groups
+        from engine.drawing.hits import draw_groups
 
         draw_groups(opened, found, grid)
         say(f"drawn: {grid}")

@@ -11,7 +11,7 @@ import click
 from engine.cli.output import FILE, emit, json_option, known, progress, say, store_option, table
 
 if TYPE_CHECKING:
-    from engine.diagnosis import Diagnosis, Measured
+    from engine.labeling.diagnosis import Diagnosis, Measured
 
 
 @click.command
@@ -33,8 +33,8 @@ def command(
     json: bool,
 ) -> None:
     """Say which spaces separate your labels, what a threshold means there, and what to do next."""
-    from engine.doctor import SOURCES, doctor
     from engine.errors import BadInput
+    from engine.labeling.doctor import SOURCES, doctor
     from engine.store import Store
 
     if labels is not None and truth:
@@ -49,7 +49,7 @@ def command(
             Store.open(store), spaces=space, sources=sources, truth=truth, precision=precision, progress=drawn
         )
     if output is not None:
-        from engine.draw_doctor import draw_diagnosis
+        from engine.drawing.doctor import draw_diagnosis
 
         draw_diagnosis(found, output)
     if json:

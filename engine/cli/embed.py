@@ -42,7 +42,7 @@ def command(
     What has a vector is not encoded again.
     """
     from engine.errors import BadInput
-    from engine.fill import fill, fuse_spaces
+    from engine.ingestion.fill import fill, fuse_spaces
 
     if encoder != "fused" and (fuse or stored):
         raise BadInput(f"--fuse and --stored do not go with --encoder {encoder}", "make it --encoder fused")

@@ -12,7 +12,7 @@ import click
 from engine.cli.output import FILE, counted, emit, json_option, known, say, store_option, table
 
 if TYPE_CHECKING:
-    from engine.evaluate import Evaluation
+    from engine.labeling.evaluate import Evaluation
 
 
 @click.command
@@ -26,13 +26,13 @@ def command(*, run: str | None, truth: Path | None, output: Path | None, store: 
 
     The run's exemplars are left out of every count.
     """
-    from engine.evaluate import evaluate
+    from engine.labeling.evaluate import evaluate
     from engine.store import Store
 
     found = evaluate(Store.open(store), run, truth=truth)
     drawn: Sequence[Path] = ()
     if output is not None:
-        from engine.draw_evaluation import draw_evaluation
+        from engine.drawing.evaluation import draw_evaluation
 
         drawn = draw_evaluation(found, output)
     if json:

@@ -21,7 +21,7 @@ def command(*, k: int, exact: bool, rebuild: bool, space: str | None, store: Pat
 
     It is kept until vectors come or go; a build that was stopped goes on where it was.
     """
-    from engine.graph import graph
+    from engine.neighbors.graph import graph
     from engine.store import Store
 
     with progress() as drawn:

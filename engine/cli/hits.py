@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.output import counted, emit, say, table
 
 if TYPE_CHECKING:
-    from engine.batch import Written
-    from engine.search import Answer, Hit
+    from engine.retrieval.batch import Written
+    from engine.retrieval.search import Answer, Hit
 
 # The share of images that an index does not hold yet from which on a search says so.
 MUCH = 0.1

@@ -34,8 +34,8 @@ def command(
     Rows that it is measured with are kept out of it and compared one by one, as are rows that come later.
     """
     from engine.errors import BadInput
-    from engine.index import build
-    from engine.index import update as extend
+    from engine.retrieval.index import build
+    from engine.retrieval.index import update as extend
     from engine.store import Store
 
     if wrong := [one for one in params if "=" not in one]:

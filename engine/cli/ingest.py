@@ -58,8 +58,8 @@ def command(
 
     What is there already costs nothing; what was killed goes on where it was.
     """
-    from engine.intake import estimate, intake
-    from engine.request import Request
+    from engine.ingestion.intake import estimate, intake
+    from engine.ingestion.request import Request
 
     asked = Request(
         sources, encoders=encoder or None, weights=weights, space=space, precision=precision, device=device,

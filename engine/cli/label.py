@@ -93,8 +93,8 @@ def command(
     Each threshold makes a run, proposed until engine labels accept RUN. Exemplars are remembered: the next time the
     threshold is enough. Without any, what people and the data say of images takes their place.
     """
-    from engine.label import label
-    from engine.label_rule import Rule
+    from engine.labeling.label import label
+    from engine.labeling.label_rule import Rule
     from engine.pictures.grid import check
     from engine.store import Store
 
@@ -109,7 +109,7 @@ def command(
             where=where, progress=drawn,
         )  # fmt: skip
     if grid is not None:
-        from engine.draw_labels import draw_labels
+        from engine.drawing.labels import draw_labels
 
         say(f"drawn: {', '.join(map(str, draw_labels(opened, done, grid)))}")
     if json:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.label import Labelled, LabelRun
-    from engine.label_report import ClassReport
-    from engine.label_spaces import Comparison
+    from engine.labeling.label import Labelled, LabelRun
+    from engine.labeling.label_report import ClassReport
+    from engine.labeling.label_spaces import Comparison
 
 COLUMNS = ("space", "labeler", "threshold", "class", "labelled", "coverage", "scores", "precision", "recall")
 SHARED = ("threshold", "class", "labelled", "by all", "jaccard")

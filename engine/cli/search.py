@@ -56,7 +56,7 @@ def command(
     json: bool,
 ) -> None:
     """Find the images closest to a picture, a name or a vector, or to many of them in one go."""
-    from engine.query import Query
+    from engine.retrieval.query import Query
     from engine.store import Store
 
     opened, query = Store.open(store), Query(image, id, vector, like, unlike)
@@ -66,20 +66,20 @@ def command(
     if grid is not None and (many or output is not None):
         raise BadInput(f"--grid {grid} draws one printed answer", "leave out --grid")
     if not many and output is None:
-        from engine.search import search
+        from engine.retrieval.search import search
 
         answer = search(
             opened, query, space=space, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
             exact=exact,
         )  # fmt: skip
         if grid is not None:
-            from engine.draw import draw_answer
+            from engine.drawing.hits import draw_answer
 
             draw_answer(opened, query, answer, grid)
             say(f"drawn: {grid}")
         emit(document(answer)) if json else show(answer)
         return
-    from engine.batch import Queries, batch
+    from engine.retrieval.batch import Queries, batch
 
     asked = Queries(images, vectors, ids, all) if many else query
     with progress() as drawn:

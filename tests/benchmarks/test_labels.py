@@ -9,7 +9,7 @@ from PIL import Image
 from benchmarks.labels import BACKGROUND, Measured, drawn, measured, overlap, reduced
 from benchmarks.labels_report import draw, markdown
 from benchmarks.suites import row
-from engine.label_rule import Cut
+from engine.labeling.label_rule import Cut
 
 TRUTH = np.array([*"a" * 10, *"b" * 10, *"c" * 10, *"d" * 3, *[BACKGROUND] * 30])
 

@@ -12,8 +12,8 @@ from benchmarks.clustered import BLOCK_ROWS, Clustered
 from benchmarks.generate import generate
 from benchmarks.processes import watched
 from benchmarks.suites import SUITES, row, suite
-from engine.query import Query
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from engine.verify import verify
 

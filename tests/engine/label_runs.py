@@ -6,7 +6,7 @@ from importlib import import_module
 
 import numpy as np
 
-from engine import labels
+from engine.labeling import labels
 from engine.store import Store
 from engine.store.names import resolve
 from labelers import LABELERS, Exemplars

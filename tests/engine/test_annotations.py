@@ -11,10 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.annotations import Annotations, annotate, folder_label, folder_split, label_row, read_labels, sidecar_label
 from engine.errors import BadInput, EngineError
-from engine.intake import intake
-from engine.request import Request
+from engine.ingestion.annotations import (
+    Annotations,
+    annotate,
+    folder_label,
+    folder_split,
+    label_row,
+    read_labels,
+    sidecar_label,
+)
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
 from engine.select import labels_of, matching
 from engine.store import Store
 from tests.engine.colour import BLUE, GREEN, GREY, RED, Notes, picture, write_tar

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.embed import embed
 from engine.encoders import load
 from engine.errors import BadInput
-from engine.intake import intake
-from engine.query import Query
+from engine.ingestion.embed import embed
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
 from engine.relocate import relocate
-from engine.request import Request
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from engine.verify import drift, repair, verify
 from tests.engine.colour import SPEC, picture, write_tar

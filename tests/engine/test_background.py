@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from engine.background import background
 from engine.errors import BadInput
-from engine.intake import intake
-from engine.query import Query
-from engine.request import Request
-from engine.search import search
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.retrieval.background import background
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from indexers.background import kept
 from tests.engine.colour import SPEC, picture, write_tar

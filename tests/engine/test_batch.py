@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import engine as api
-from engine import batch as batches
-from engine.batch import Queries, batch, hex_column
 from engine.errors import BadInput, EmptySpace, NoSuchImage, SourceError
-from engine.fill import fill
-from engine.hits_file import SCHEMA, HitsFile
-from engine.intake import intake
-from engine.many import Block, regrouped
-from engine.query import Query
-from engine.request import Request
-from engine.search import search
+from engine.ingestion.fill import fill
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.retrieval import batch as batches
+from engine.retrieval.batch import Queries, batch, hex_column
+from engine.retrieval.hits_file import SCHEMA, HitsFile
+from engine.retrieval.many import Block, regrouped
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import SPEC, Notes, picture, write_tar
@@ -116,7 +116,7 @@ def test_the_size_of_a_block_changes_nothing(store, tmp_path, monkeypatch, size)
     batch(store, Queries(all=True), threshold=0.8).write(tmp_path / "one.parquet")
     monkeypatch.setattr(batches, "QUERIES", size)
     monkeypatch.setattr(batches, "SLICE_ROWS", 7)
-    monkeypatch.setattr("engine.hits_file.GROUP_ROWS", 10)
+    monkeypatch.setattr("engine.retrieval.hits_file.GROUP_ROWS", 10)
     batch(store, Queries(all=True), threshold=0.8).write(tmp_path / "other.parquet")
     assert read(tmp_path / "one.parquet") == read(tmp_path / "other.parquet")
 
@@ -322,7 +322,7 @@ def test_what_is_interrupted_leaves_what_was_there(tmp_path, ending):
 
 INTERRUPTED = """
 import os, signal, sys
-from engine import batch
+from engine.retrieval import batch
 from engine.cli import main
 
 found = batch.Batch._tables

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from engine.cli import COMMANDS, main
-from engine.intake import intake
-from engine.request import Request
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
 from tests.engine.colour import BLUE, GREEN, RED, SPEC, picture, write_tar
 
 ROOT = Path(__file__).parents[2]

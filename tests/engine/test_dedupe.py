@@ -13,17 +13,17 @@ import pytest
 from PIL import Image
 
 import indexers.graph
-from engine import dedupe as verb
-from engine import graph as graph_verb
-from engine import near_pairs
-from engine.dedupe import dedupe
-from engine.draw import draw_groups
+from engine.drawing.hits import draw_groups
 from engine.errors import BadInput
-from engine.graph import graph
 from engine.info import runs
-from engine.intake import intake
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.neighbors import dedupe as verb
+from engine.neighbors import graph as graph_verb
+from engine.neighbors import near_pairs
+from engine.neighbors.dedupe import dedupe
+from engine.neighbors.graph import graph
 from engine.remove import remove
-from engine.request import Request
 from engine.select import labels_of
 from engine.store import Store
 from engine.verify import verify

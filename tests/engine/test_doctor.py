@@ -12,14 +12,14 @@ from PIL import Image
 from sklearn.metrics import silhouette_score
 
 import engine as package
-from engine import doctor as verb
-from engine import labels
-from engine.doctor import doctor
-from engine.draw_doctor import draw_diagnosis
+from engine.drawing.doctor import draw_diagnosis
 from engine.errors import BadInput, EmptySpace
-from engine.fill import fuse_spaces
-from engine.intake import intake
-from engine.request import Request
+from engine.ingestion.fill import fuse_spaces
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.labeling import doctor as verb
+from engine.labeling import labels
+from engine.labeling.doctor import doctor
 from engine.store import Space, Store
 from engine.store.vectors import id_array, vector_rows
 from tests.engine.brightness import SPEC as BRIGHTNESS

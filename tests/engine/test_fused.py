@@ -10,12 +10,12 @@ import pytest
 
 from engine import fused
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
-from engine.fill import fuse_spaces
-from engine.intake import intake
-from engine.query import Query
+from engine.ingestion.fill import fuse_spaces
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
 from engine.remove import remove
-from engine.request import Request
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Space, Store
 from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import SPEC as COLOUR

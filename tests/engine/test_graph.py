@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 import indexers.graph
-from engine import graph as verb
-from engine.embed import embed
 from engine.encoders import load as load_encoder
 from engine.errors import BadInput, EmptySpace, Interrupted
-from engine.fill import fuse_spaces
 from engine.fused import matrix_of
-from engine.graph import graph, graphs, load
 from engine.info import info
-from engine.intake import intake
+from engine.ingestion.embed import embed
+from engine.ingestion.fill import fuse_spaces
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.neighbors import graph as verb
+from engine.neighbors.graph import graph, graphs, load
 from engine.remove import remove
-from engine.request import Request
 from engine.store import Store
 from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import RED, SPEC, Notes, picture, write_tar

@@ -16,14 +16,14 @@ import engine
 from benchmarks.generate import generate
 from engine.compact import compact
 from engine.errors import BadInput, EmptySpace, StoreDamaged
-from engine.index import build, update
 from engine.info import info
-from engine.kept_index import folder, ids_of, load, read
 from engine.progress import Silent
-from engine.query import Query
 from engine.remove import remove
-from engine.search import search
-from engine.searcher import Searcher
+from engine.retrieval.index import build, update
+from engine.retrieval.kept_index import folder, ids_of, load, read
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
+from engine.retrieval.searcher import Searcher
 from engine.store import Store
 from engine.store.vectors import unit, vector_rows
 from indexers.scores import MARGIN
@@ -182,10 +182,10 @@ def test_a_build_that_is_killed_leaves_the_index_before_it(store):
     before = read(store, store.space())
     script = """
 import os, sys
-import engine.kept_index
-from engine.index import build
+import engine.retrieval.kept_index
+from engine.retrieval.index import build
 from engine.store import Store
-engine.kept_index._publish = lambda *_: os._exit(9)
+engine.retrieval.kept_index._publish = lambda *_: os._exit(9)
 build(Store.open(sys.argv[1]), kind="hnsw")
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -223,7 +223,7 @@ def test_auto_keeps_the_quickest_of_those_that_reach_the_recall(store, monkeypat
     assert state["reached"]
     assert min(state["recall"].values()) >= 0.9
     # No index misses nothing for sure: every row is compared.
-    monkeypatch.setattr("engine.index.tune", lambda *_, k, **__: Tuned(k, 1, 0.5, False))
+    monkeypatch.setattr("engine.retrieval.index.tune", lambda *_, k, **__: Tuned(k, 1, 0.5, False))
     assert build(store)["kind"] == "flat"
     assert read(store, store.space()) is None
     assert not build(store, kind="ivf")["reached"]

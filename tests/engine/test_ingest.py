@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from engine import encoders
-from engine.embed import embed
 from engine.errors import BadInput, EngineError, FingerprintMismatch, NoSuchImage
-from engine.ingest import Report, ingest
+from engine.ingestion.embed import embed
+from engine.ingestion.ingest import Report, ingest
 from engine.remove import remove
 from engine.sources import open_source
 from engine.store import Store
@@ -153,7 +153,7 @@ def test_images_without_vectors(store, photos):
 def test_several_workers_and_blocks_give_the_same(tmp_path, store, sample_tar, monkeypatch):
     ingest(store, [open_source(sample_tar)], [colour()], workers=1)
     other = Store.create(tmp_path / "other")
-    monkeypatch.setattr("engine.commit.BLOCK_ROWS", 50)
+    monkeypatch.setattr("engine.ingestion.commit.BLOCK_ROWS", 50)
     ingest(other, [open_source(sample_tar)], [colour()], workers=3)
     columns = ["ordinal", "name", "image", "rejected", "offset", "size"]
     assert other.members.read(columns).sort_by("ordinal") == store.members.read(columns).sort_by("ordinal")
@@ -397,7 +397,7 @@ def test_processes_that_cannot_start_reject_nothing(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from engine.store import Store\n"
-        "from engine.ingest import ingest\n"
+        "from engine.ingestion.ingest import ingest\n"
         "from engine.sources import open_source\n"
         f"store = Store.create({str(tmp_path / 's')!r})\n"
         f"ingest(store, [open_source({str(tar)!r})], [], workers=1)\n"

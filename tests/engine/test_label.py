@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 import engine
-from engine.draw_labels import draw_labels
+from engine.drawing.labels import draw_labels
 from engine.errors import BadInput, EmptySpace, NoSuchImage
 from engine.info import runs
-from engine.intake import intake
-from engine.label import label
-from engine.label_report import Truth
-from engine.label_rule import Rule
-from engine.label_scan import at
-from engine.labels import append, truth
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.labeling.label import label
+from engine.labeling.label_report import Truth
+from engine.labeling.label_rule import Rule
+from engine.labeling.label_scan import at
+from engine.labeling.labels import append, truth
 from engine.remove import remove
-from engine.request import Request
 from engine.store import Store
 from engine.store.names import resolve
 from labelers import Exemplars, centroid, nearest, vote
@@ -233,7 +233,7 @@ def test_the_rest_is_written_and_drawn(store):
 
 def test_a_rate_becomes_the_threshold_of_the_space(store):
     done = label(store, Rule(fprs=[1e-2, 1e-3]), exemplars=TWO)
-    from engine.background import background
+    from engine.retrieval.background import background
 
     space = store.space(None)
     random = background(store, space, store.vectors(space))

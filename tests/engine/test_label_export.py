@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from engine.annotations import read_labels
 from engine.errors import BadInput, SourceError
-from engine.exports import FORMATS
-from engine.exports.pictures import free_path, harmless
-from engine.intake import intake
-from engine.label_edit import import_labels, set_label
-from engine.label_export import export_labels, read_indices
-from engine.labels import append, truth
-from engine.request import Request
+from engine.ingestion.annotations import read_labels
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.labeling.exports import FORMATS
+from engine.labeling.exports.pictures import free_path, harmless
+from engine.labeling.label_edit import import_labels, set_label
+from engine.labeling.label_export import export_labels, read_indices
+from engine.labeling.labels import append, truth
 from engine.store import Store
 from engine.store.names import resolve
 from engine.store.vectors import id_array
@@ -245,7 +245,7 @@ def test_bare_pixels_become_pictures(tmp_path):
 
 
 def test_webdataset_shards(store, run, tmp_path, labels, monkeypatch):
-    monkeypatch.setattr("engine.exports.webdataset.SHARD_IMAGES", 4)
+    monkeypatch.setattr("engine.labeling.exports.webdataset.SHARD_IMAGES", 4)
     done = export_labels(store, tmp_path / "out", run=run, form="webdataset", classes=["bag, big", "rhino"])
     shards = sorted((tmp_path / "out").iterdir())
     assert [path.name for path in shards] == [f"shard-{n:06d}.tar" for n in range(3)]
@@ -333,8 +333,8 @@ def test_a_failure_leaves_what_was_there(store, run, tmp_path, monkeypatch, form
         raise OSError(28, "No space left on device")
 
     for place in ("csv_file.tables", "parquet.tables", "onehot.tables", "folder.pictures", "webdataset.pictures"):
-        monkeypatch.setattr(f"engine.exports.{place}", full)
-    monkeypatch.setattr("engine.exports.coco._append", full)
+        monkeypatch.setattr(f"engine.labeling.exports.{place}", full)
+    monkeypatch.setattr("engine.labeling.exports.coco._append", full)
     with pytest.raises(OSError, match="No space"):
         export_labels(store, tmp_path / "l", run=run, form=form)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
-from engine.annotations import label_row
 from engine.errors import BadInput, NoSuchImage
-from engine.intake import intake
-from engine.label_counts import label_counts
-from engine.label_diff import diff
-from engine.label_edit import import_labels, set_label, unset_label
-from engine.label_runs import accept, revert
-from engine.labels import append, class_names, label_runs, run_labels, statements, truth
-from engine.precedence import PRECEDENCE
-from engine.request import Request
+from engine.ingestion.annotations import label_row
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
+from engine.labeling.label_counts import label_counts
+from engine.labeling.label_diff import diff
+from engine.labeling.label_edit import import_labels, set_label, unset_label
+from engine.labeling.label_runs import accept, revert
+from engine.labeling.labels import append, class_names, label_runs, run_labels, statements, truth
+from engine.labeling.precedence import PRECEDENCE
 from engine.select import all_labels, conflicting, labels_of, matching
 from engine.store import Store
 from engine.store.names import resolve
@@ -97,7 +97,7 @@ def test_a_run_makes_statements_of_its_own_and_the_data_does_not(store):
 
 
 def test_append_writes_every_column_once_in_blocks(store, monkeypatch):
-    monkeypatch.setattr("engine.labels.BLOCK_ROWS", 3)
+    monkeypatch.setattr("engine.labeling.labels.BLOCK_ROWS", 3)
     images, scores = ids(store, 0, 1, 2, 3, 1), np.array([0.1, np.nan, 0.3, 0.4, 0.5])
     run = store.begin("test", {})
     assert append(store, run, ids=images, labels=["x"] * 5, source="run", scores=scores, kind="cluster") == 4

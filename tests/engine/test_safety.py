@@ -19,8 +19,8 @@ import pytest
 
 from engine.compact import sizes
 from engine.errors import EmptySpace, NoStore
-from engine.query import Query
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from engine.verify import Verdict, drift, verify
 from tests.engine.colour import SPEC
@@ -48,8 +48,8 @@ def count_fsyncs():
 if __name__ == "__main__":
     # A shell may have started us deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    import engine.commit, engine.compact, engine.remove, engine.store.durable
-    engine.commit.BLOCK_ROWS = int(os.environ.get("BLOCK_ROWS", "16"))
+    import engine.ingestion.commit, engine.compact, engine.remove, engine.store.durable
+    engine.ingestion.commit.BLOCK_ROWS = int(os.environ.get("BLOCK_ROWS", "16"))
     engine.compact.FRAGMENTS = int(os.environ.get("FRAGMENTS", engine.compact.FRAGMENTS))
     engine.compact.UNINDEXED = 100
     engine.remove.BATCH = 5

@@ -16,12 +16,12 @@ from PIL import Image
 
 import engine as api
 from engine.errors import AmbiguousName, BadInput, EmptySpace, NoSuchImage
-from engine.fill import fuse_spaces
-from engine.intake import intake
-from engine.query import Query
+from engine.ingestion.fill import fuse_spaces
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
 from engine.remove import remove
-from engine.request import Request
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from tests.engine.brightness import SPEC as BRIGHTNESS
 from tests.engine.colour import BLUE, GREEN, OLIVE, RED, SPEC, picture, unit, write_tar

@@ -14,11 +14,11 @@ import pytest
 
 import engine as api
 from engine.errors import BadInput, EngineError, FingerprintMismatch
-from engine.intake import estimate, intake
-from engine.request import Request
+from engine.ingestion.intake import estimate, intake
+from engine.ingestion.request import Request
+from engine.ingestion.user_vectors import read_vectors
 from engine.sources import open_source
 from engine.store import Store
-from engine.user_vectors import read_vectors
 from tests.engine.colour import BLUE, GREEN, GREY, RED, SPEC, Notes, picture, write_tar
 
 # In the order of the archive; by number it is 2, 10, 11, 30, and the broken one has a row too.

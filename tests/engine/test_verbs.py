@@ -13,19 +13,19 @@ import pytest
 
 import engine as api
 from engine.compact import compact
-from engine.embed import embed
 from engine.encoders import load
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch, NoStore, NoSuchImage, SourceError
 from engine.export import export
-from engine.fill import fill
 from engine.info import info, runs, spaces
-from engine.intake import estimate, intake
+from engine.ingestion.embed import embed
+from engine.ingestion.fill import fill
+from engine.ingestion.intake import estimate, intake
+from engine.ingestion.request import Request
 from engine.members import members
-from engine.query import Query
 from engine.relocate import relocate
 from engine.remove import remove
-from engine.request import Request
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.store import Store
 from engine.store.names import resolve
 from engine.verify import verify

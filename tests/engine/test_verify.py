@@ -14,10 +14,10 @@ import pytest
 
 from engine import cli, encoders
 from engine.errors import EmptySpace, StoreBusy
-from engine.ingest import ingest
-from engine.query import Query
+from engine.ingestion.ingest import ingest
 from engine.relocate import relocate
-from engine.search import search
+from engine.retrieval.query import Query
+from engine.retrieval.search import search
 from engine.sources import open_source
 from engine.store import Store, durable
 from engine.verify import drift, repair, verify

@@ -29,7 +29,7 @@ def command(context: click.Context, *, store: Path, json: bool) -> None:
         if ParameterSource.COMMANDLINE in map(context.get_parameter_source, ("store", "json")):
             raise click.UsageError(f"options go behind the command: engine labels {context.invoked_subcommand} ...")
         return
-    from engine.label_counts import label_counts
+    from engine.labeling.label_counts import label_counts
     from engine.store import Store
 
     found = label_counts(Store.open(store))

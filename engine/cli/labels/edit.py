@@ -10,7 +10,7 @@ import click
 from engine.cli.output import FILE, counted, emit, json_option, store_option, table
 
 if TYPE_CHECKING:
-    from engine.label_edit import Edited
+    from engine.labeling.label_edit import Edited
 
 
 @click.command("set")
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 def set_command(*, image: str, label: str, negative: bool, store: Path, json: bool) -> None:
     """Say what an image is; replaces what you said before."""
-    from engine.label_edit import set_label
+    from engine.labeling.label_edit import set_label
     from engine.store import Store
 
     _show(image, set_label(Store.open(store), image, label, polarity=not negative), json=json)
@@ -34,7 +34,7 @@ def set_command(*, image: str, label: str, negative: bool, store: Path, json: bo
 @json_option
 def unset_command(*, image: str, label: str | None, store: Path, json: bool) -> None:
     """Take back what you said of an image, exemplars included; what else is known counts again."""
-    from engine.label_edit import unset_label
+    from engine.labeling.label_edit import unset_label
     from engine.store import Store
 
     _show(image, unset_label(Store.open(store), image, label), json=json)
@@ -54,7 +54,7 @@ def _show(image: str, done: Edited, *, json: bool) -> None:
 @json_option
 def import_command(*, file: Path, store: Path, json: bool) -> None:
     """Say what many images are: a CSV file with the columns image,label."""
-    from engine.label_edit import import_labels
+    from engine.labeling.label_edit import import_labels
     from engine.store import Store
 
     done = import_labels(Store.open(store), file)

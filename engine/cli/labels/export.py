@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from engine.cli.output import FILE, counted, emit, json_option, say, store_option
-from engine.exports import FORMATS
+from engine.labeling.exports import FORMATS
 
 
 @click.command("export")
@@ -35,7 +35,7 @@ def export_command(
 
     Pictures are written of labelled images only; a list without pictures has every image.
     """
-    from engine.label_export import export_labels
+    from engine.labeling.label_export import export_labels
     from engine.store import Store
 
     names = [name.strip() for name in classes.split(",")] if classes else None

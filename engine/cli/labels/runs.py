@@ -11,7 +11,7 @@ import click
 from engine.cli.output import emit, json_option, say, store_option, table
 
 if TYPE_CHECKING:
-    from engine.label_runs import Decided
+    from engine.labeling.label_runs import Decided
 
 
 @click.command("diff")
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 def diff_command(*, first: str, second: str, store: Path, json: bool) -> None:
     """Compare two label runs, class by class."""
-    from engine.label_diff import diff
+    from engine.labeling.label_diff import diff
     from engine.store import Store
 
     classes = diff(Store.open(store), first, second)
@@ -45,7 +45,7 @@ def diff_command(*, first: str, second: str, store: Path, json: bool) -> None:
 @json_option
 def accept_command(*, run: str, store: Path, json: bool) -> None:
     """Let the labels of a run count; of several runs the one accepted last comes first."""
-    from engine.label_runs import accept
+    from engine.labeling.label_runs import accept
     from engine.store import Store
 
     _show(accept(Store.open(store), run), json=json)
@@ -57,7 +57,7 @@ def accept_command(*, run: str, store: Path, json: bool) -> None:
 @json_option
 def revert_command(*, run: str, store: Path, json: bool) -> None:
     """Let a run count no more; what it covered counts again."""
-    from engine.label_runs import revert
+    from engine.labeling.label_runs import revert
     from engine.store import Store
 
     _show(revert(Store.open(store), run), json=json)

@@ -1,0 +1,1 @@
+"""Answers, groups, labels and reports as pictures: what is fetched from the store for `engine.pictures` to draw."""

@@ -1,0 +1,106 @@
+"""What a person says of images: set, take back, bring in a file of it. Each is a run that can be reverted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from engine.compact import compact_if_piled_up
+from engine.errors import BadInput
+from engine.labeling.label_file import read_label_file
+from engine.labeling.labels import append, class_names, said_of
+from engine.select import labels_of
+from engine.store import Store
+from engine.store.names import resolve
+from engine.store.vectors import id_array
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What became of one image: `label` is the one that counts now; `run` is None if there was nothing to write."""
+
+    run: str | None
+    id: bytes
+    label: str | None
+
+
+def set_label(store: Store, name: str, label: str, *, polarity: bool = True) -> Edited:
+    """Record that an image is of a class, which replaces what was set before, or with `polarity` False that it is not.
+
+    Raises `NoSuchImage`, `AmbiguousName`, and `BadInput` for a class that is known in another spelling.
+    """
+    label = label.strip()
+    check_classes(store, [label])
+    resolve(store, name)
+    return _edit(store, "labels set", name, label, polarity)
+
+
+def unset_label(store: Store, name: str, label: str | None = None) -> Edited:
+    """Take back what people said of an image, exemplars included: all of it, or what concerns one class.
+
+    What else is known of it counts again. Raises `NoSuchImage`, `AmbiguousName`.
+    """
+    image = resolve(store, name)
+    mine = said_of(store, image)
+    if not mine or (label is not None and label not in mine):
+        return Edited(None, image, labels_of(store, [image]).get(image))
+    return _edit(store, "labels unset", name, label, None)
+
+
+def _edit(store: Store, command: str, name: str, label: str | None, polarity: bool | None) -> Edited:
+    with store.lock(), store.run(command, {"image": name, "label": label, "polarity": polarity}) as run:
+        # Under the lock: no removal goes between.
+        image = resolve(store, name)
+        ids = np.frombuffer(image, np.uint8)[None]
+        rows = append(store, run.name, ids=ids, labels=[label], source="human", polarity=polarity)
+        run.result["rows"] = rows
+    compact_if_piled_up(store)
+    return Edited(run.name, image, labels_of(store, [image]).get(image))
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a file brought: images by class."""
+
+    run: str
+    classes: dict[str, int]
+
+    @property
+    def labels(self) -> int:
+        return sum(self.classes.values())
+
+
+def import_labels(store: Store, path: Path) -> Imported:
+    """Record the labels of a CSV file (image,label) as a person's; each replaces what was set before.
+
+    Raises `BadInput` before anything is written: for a name that is no image or several, an image with two labels, a
+    class in two spellings.
+    """
+    check_classes(store, pc.unique(read_label_file(store, path)["label"]).to_pylist())
+    with store.lock(), store.run("labels import", {"path": str(path)}) as run:
+        # Under the lock: no removal goes between.
+        rows = read_label_file(store, path)
+        append(store, run.name, ids=id_array(rows["id"]), labels=rows["label"], source="human")
+        counts = rows["label"].value_counts().to_pylist()
+        classes = {one["values"]: one["counts"] for one in sorted(counts, key=lambda one: one["values"])}
+        run.result.update(labels=len(rows), classes=classes)
+    compact_if_piled_up(store)
+    return Imported(run.name, classes)
+
+
+def check_classes(store: Store, classes: Sequence[str]) -> None:
+    """Raise `BadInput` for a class without a name, and for one that is there, or in the store, in another spelling."""
+    if "" in classes:
+        raise BadInput("a class has no name", "write it: engine labels set IMAGE CLASS")
+    known = class_names(store)
+    spelled = {name.casefold(): name for name in known}
+    for name in classes:
+        if name not in known and spelled.setdefault(name.casefold(), name) != name:
+            raise BadInput(
+                f"the classes {spelled[name.casefold()]!r} and {name!r} differ in nothing but case",
+                "spell them alike, or give them different names",
+            )

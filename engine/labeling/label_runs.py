@@ -1,0 +1,56 @@
+"""Runs of labels: which of them count. Whatever was decided is a row of its own and can be decided anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.compact import compact_if_piled_up
+from engine.labeling.labels import decisions, label_run, label_runs
+from engine.labeling.precedence import ACCEPT, REVERT
+from engine.store import Store
+from engine.store.table import literal
+
+# The commands by which a person labels: what they wrote counts without a word, until it is reverted.
+EDITS = ("labels set", "labels unset", "labels import")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What is decided of the run `labels`. `run` recorded it, None if it was so before; `others` are accepted too."""
+
+    run: str | None
+    labels: str
+    state: str
+    others: list[str]
+
+
+def accept(store: Store, run: str) -> Decided:
+    """Let the labels of a run count from now on, before those of the runs that were accepted earlier.
+
+    Raises `BadInput` for a run that did not label.
+    """
+    return _decide(store, run, ACCEPT, "accepted")
+
+
+def revert(store: Store, run: str) -> Decided:
+    """Let what a run wrote count no more: a labeler's labels, or what a person set, took back or imported.
+
+    What it covered counts again; exemplars that a label run remembered stay. Raises `BadInput` for another run.
+    """
+    return _decide(store, run, REVERT, "reverted")
+
+
+def _decide(store: Store, run: str, command: str, state: str) -> Decided:
+    before = "accepted" if _is_edit(store, run) else label_run(store, run)["state"]
+    made = None
+    with store.lock():
+        if decisions(store).get(run, before) != state:
+            with store.run(command, {"run": run}) as made:
+                made.result["run"] = run
+    others = [one["run"] for one in label_runs(store) if one["state"] == "accepted" and one["run"] != run]
+    compact_if_piled_up(store)
+    return Decided(made.name if made else None, run, state, others)
+
+
+def _is_edit(store: Store, run: str) -> bool:
+    return store.runs.count(f"run = {literal(run)} AND event = 'start' AND command IN {EDITS!r}") > 0
