@@ -16,7 +16,6 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
     roc_auc_score,
 )
-from tests.engine.labeling.label_runs import label_run
 
 import engine as package
 from engine.drawing.evaluation import draw_evaluation
@@ -27,6 +26,7 @@ from engine.labeling import labels
 from engine.labeling.evaluate import evaluate
 from engine.store import Store
 from tests.engine.colour import SPEC, picture, write_tar
+from tests.engine.label_runs import label_run
 
 # name → (colour, truth). Cosines with red: r1 0.981, x1 0.958, r2 0.857; g1 with green 0.991; b0 is 0 to both.
 PICTURES = {
