@@ -39,6 +39,8 @@ def generate(path: Path, *, rows: int, dim: int, seed: int = 0) -> Store:
                 compact_if_piled_up(store)
         listed = {"digest": source, "path": str(path / "made.tar"), "kind": "tar", "stamp": "made", "complete": True}
         store.sources.merge(pa.Table.from_pylist([{**listed, "members": rows, "run": run.name}], SOURCES))
+        # As at the end of an ingest.
+        compact_if_piled_up(store)
         run.result.update({"members": rows, "images": rows, "images_per_second": None})
     return store
 

@@ -16,7 +16,7 @@ FRAGMENTS = 64
 VERSIONS = 256
 # Columns by which rows are looked up one at a time. Lance scans the rows that an index does not know yet, which is
 # quick enough for this many (a scan takes about 30 ms a million).
-LOOKUPS = {"members": ("image", "name"), "labels": ("id",)}
+LOOKUPS = {"members": ("image", "name", "ordinal"), "labels": ("id",)}
 UNINDEXED = 50_000
 # A search that runs meanwhile keeps the version it began with for a moment.
 GRACE = timedelta(hours=1)

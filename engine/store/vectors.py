@@ -111,9 +111,13 @@ class VectorCache:
         found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[found] == wanted, order[found], -1)
 
+    @cached_property
+    def _first_words(self) -> NDArray[np.uint64]:
+        return np.ascontiguousarray(self.ids.view(np.uint64)[:, 0])
+
     def _position(self, image: NDArray[np.uint8]) -> int:
         # A pass over the first eight bytes of each id is cheaper than sorting them all.
-        likely = np.flatnonzero(self.ids.view(np.uint64)[:, 0] == image.view(np.uint64)[0])
+        likely = np.flatnonzero(self._first_words == image.view(np.uint64)[0])
         return next((int(place) for place in likely if (self.ids[place] == image).all()), -1)
 
     @classmethod

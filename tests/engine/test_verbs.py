@@ -373,7 +373,7 @@ def test_rows_are_looked_up_through_an_index_and_beside_it(tmp_path, monkeypatch
         named[f"{number}.png"] = resolve(store, f"{number}.png")
         assert {name: resolve(store, name) for name in named} == named
     indexed = {index["fields"][0] for index in store.members.dataset().list_indices()}
-    assert indexed == {"image", "name"}
+    assert indexed == {"image", "name", "ordinal"}
     assert "ScalarIndexQuery" in store.members.dataset().scanner(filter="name = '0.png'").explain_plan()
     assert {hit.id: hit.name for hit in search(store, Query(names=["2.png"])).hits} == {
         image: name for name, image in named.items()
