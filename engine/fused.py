@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.encoders.base import names_space
 from engine.errors import BadInput, EmptySpace, FingerprintMismatch
 from engine.retrieval.background import background
 from engine.store import ID_BYTES, Space, Store, VectorCache
@@ -107,6 +106,9 @@ def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtua
     A space that is there already keeps its weights: a recipe never changes, though the spread does as images come in.
     Raises `BadInput` for fewer than two components, weights that are not positive, or a mix of given and default ones.
     """
+    # Only a new recipe needs it; a search does without the encoders.
+    from engine.encoders.base import names_space
+
     if not names_space(name):
         raise BadInput(f"{name!r} cannot name a space", "use lower-case letters, digits and _")
     if len(parts) < 2:
