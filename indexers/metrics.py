@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexers.base import Neighbors
-from indexers.scores import MARGIN
+
+# Scores are float64 sums over the same rows: what differs by less is equal.
+TIE = 1e-9
 
 
 def recall(found: Sequence[Neighbors], truth: Sequence[Neighbors], k: int) -> float:
@@ -30,4 +32,4 @@ def _hits(found: Neighbors, truth: Neighbors, k: int) -> int:
     if len(truth) == 0:
         return 0
     last = truth.scores[min(k, len(truth)) - 1]
-    return int(np.count_nonzero(found.scores[: min(k, len(truth))] >= last - MARGIN))
+    return int(np.count_nonzero(found.scores[: min(k, len(truth))] >= last - TIE))

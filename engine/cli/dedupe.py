@@ -41,6 +41,11 @@ def command(
     from engine.store import Store
 
     opened = Store.open(store)
+    if grid is not None:
+        from engine.pictures.grid import check
+
+        # Before a run is recorded.
+        check(grid)
     with progress() as drawn:
         found = dedupe(
             opened, space=space, threshold=threshold, where=where, keep=keep, dry_run=dry_run, progress=drawn

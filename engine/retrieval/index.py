@@ -58,9 +58,11 @@ def build(
         raise BadInput(f"a recall of {recall} is asked for", "it is a share: --recall 0.95")
     if memory is not None and memory <= 0:
         raise BadInput(f"the index may take {memory} bytes", "give it some: --memory 2GB")
-    chosen, vectors = _indexable(store, space)
+    chosen = _indexable(store, space)
     told = progress or Silent()
     with store.lock(), building(store, chosen):
+        # Read under the lock: what a removal took away before must not come back.
+        vectors = _vectors(store, chosen)
         held = _held_out(np.arange(len(vectors)), len(vectors) // HELD_SHARE)
         rest = np.setdiff1d(np.arange(len(vectors)), held, assume_unique=True)
         best: tuple[Index, dict[str, Any]] | None = None
@@ -70,6 +72,11 @@ def build(
                     break
                 drop(store, [chosen])
                 return _without(chosen, len(vectors), name)
+            if len(held) == 0:
+                raise BadInput(
+                    f"space {chosen.name!r} has {len(vectors)} images, too few to hold one out and measure an index",
+                    "search it as it is: every image is compared",
+                )
             told.begin(f"building an index of kind {name}", None)
             began = time.monotonic()
             index = index_class(name)(options)
@@ -88,9 +95,11 @@ def update(store: Store, space: str | None = None, *, progress: Progress | None 
 
     Where rows of the index are gone from the space, it is built anew. Raises `BadInput` if the space has no index.
     """
-    chosen, vectors = _indexable(store, space)
+    chosen = _indexable(store, space)
     told = progress or Silent()
     with store.lock(), building(store, chosen):
+        # Read under the lock: what a removal took away before must not come back.
+        vectors = _vectors(store, chosen)
         kept = load(store, chosen, vectors)
         if kept is None:
             raise BadInput(f"space {chosen.name!r} has no index", f"build one: engine index --space {chosen.name}")
@@ -121,17 +130,21 @@ def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex,
     return summary(write(store, space, kept.index, vectors.ids[order], vectors.ids[held], state))
 
 
-def _indexable(store: Store, space: str | None) -> tuple[Space, VectorCache]:
+def _indexable(store: Store, space: str | None) -> Space:
     chosen = store.space(space)
     if chosen.virtual:
         raise BadInput(
             f"space {chosen.name!r} is virtual: its scores are sums over {', '.join(chosen.recipe['weights'])}",
             "store it: engine embed --encoder fused --stored",
         )
-    vectors = store.vectors(chosen)
+    return chosen
+
+
+def _vectors(store: Store, space: Space) -> VectorCache:
+    vectors = store.vectors(space)
     if len(vectors) == 0:
-        raise EmptySpace(f"no vectors in space {chosen.name!r}", chosen.remedy)
-    return chosen, vectors
+        raise EmptySpace(f"no vectors in space {space.name!r}", space.remedy)
+    return vectors
 
 
 def _held_out(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -65,7 +65,8 @@ def read(store: Store, space: Space) -> dict[str, Any] | None:
         state: dict[str, Any] = json.loads((folder(store, space) / STATE).read_text())
     except (OSError, ValueError):
         return None
-    return state
+    # What is no state of ours stands for no index.
+    return state if isinstance(state, dict) and "name" in state and "recall" in state else None
 
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +123,9 @@ def load(store: Store, space: Space, vectors: VectorCache) -> KeptIndex | None:
     except FileNotFoundError:
         # Whatever is in the cache may be deleted at any time.
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, IndexError, TypeError, MemoryError) as error:
         raise StoreDamaged(
-            f"the index of space {space.name!r} cannot be read: {str(error).splitlines()[0]}",
+            f"the index of space {space.name!r} cannot be read: {(str(error) or type(error).__name__).splitlines()[0]}",
             f"build it again: engine index --space {space.name}",
         ) from None
     later = np.arange(state["seen"], len(vectors))

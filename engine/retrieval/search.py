@@ -83,7 +83,7 @@ def answer(
 ) -> Answer:
     """Return hits with what they came from: `index` is who found them."""
     return Answer(
-        query, scope.space.name, scope.space.fingerprint, hits, complete and index["recall"] == 1.0,
+        query, scope.space.name, scope.space.fingerprint, hits, complete and index["kind"] == "exact",
         len(scope.vectors), index, versions, scope.threshold, scope.fpr,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from engine.retrieval.search import search
 from engine.retrieval.searcher import Searcher
 from engine.store import Store
 from engine.store.vectors import unit, vector_rows
-from indexers.scores import MARGIN
+from indexers.metrics import TIE
 from indexers.tune import Tuned
 
 ROWS, DIM = 4000, 16
@@ -92,7 +92,7 @@ def test_the_recall_that_is_kept_is_what_a_matrix_product_says(store, kind):
             scores = X[kept.places] @ X[place]
             border = np.sort(scores)[-depth]
             found = kept.index.search(vectors.matrix[place][None], depth, effort=effort)[0]
-            shares.append(np.mean(scores[found.positions] >= border - MARGIN))
+            shares.append(np.mean(scores[found.positions] >= border - TIE))
         assert state["recall"][str(depth)] == pytest.approx(np.mean(shares), abs=1e-9)
         assert state["recall"][str(depth)] >= 0.9 or not state["reached"]
 
@@ -288,3 +288,19 @@ def test_the_python_api_says_the_same(store):
     closest = graph.vectors.ids[near.indices[near.data.argmax()]].tobytes()
     assert closest == list(oracle(store, "7", 2))[1]
     assert collection.dedupe(threshold=1.0).groups == []
+
+
+def test_too_few_images_to_measure_an_index_are_said_and_none_is_kept(tmp_path):
+    generate(tmp_path / "few", rows=19, dim=4)
+    few = Store.open(tmp_path / "few")
+    with pytest.raises(BadInput, match="19 images, too few"):
+        build(few, kind="hnsw")
+    assert read(few, few.space()) is None
+    assert build(few)["kind"] == "flat"
+
+
+def test_a_state_that_is_none_is_no_index(store):
+    build(store, kind="ivf")
+    for text in ("[]", "{}", "5", '"x"'):
+        (folder(store, store.space()) / "state.json").write_text(text)
+        assert search(store, Query(names=["7"])).index["kind"] == "exact"
