@@ -10,6 +10,10 @@ agree.py       several spaces must agree
 metrics.py     precision, recall, coverage, intervals, curves
 separation.py  how well a space separates the labels one has
 bootstrap.py   how sure a difference between two spaces is
+
+cluster_metrics.py  how well clusters agree with the truth: NMI, ARI, purity and others, beside chance
+chance.py           the mutual information of two groupings by chance
+silhouette.py       how far apart groups of rows lie
 """
 
 from labelers.base import Exemplars, Labels

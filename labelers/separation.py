@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from labelers.base import Exemplars
 from labelers.metrics import precision_coverage
 from labelers.nearest import label
+from labelers.silhouette import silhouette
 
 SAMPLE = 2000
 PAIRS = 10_000
@@ -67,7 +68,7 @@ def separation(
         float(shares.mean()),
         shares,
         rows,
-        silhouette(X, codes, rng=rng),
+        silhouette(X, codes, rng=rng, sample=SAMPLE),
         same,
         other,
         threshold_needed(X, codes, precision=precision, rng=rng),
@@ -111,35 +112,6 @@ def pair_scores(
     stranger = rng.integers(0, len(codes), pairs)
     apart = codes[stranger] != codes[first]
     return _cosines(X, first[alike], partner[alike]), _cosines(X, first[apart], stranger[apart])
-
-
-def silhouette(
-    X: NDArray[np.float32], codes: NDArray[np.int32], *, rng: np.random.Generator, sample: int = SAMPLE
-) -> float:
-    """Return the mean silhouette (Rousseeuw 1987) with distance 1 − cosine, over a sample of the rows with a class.
-
-    nan if the sample has fewer than two classes.
-    """
-    rows = _some(np.flatnonzero(codes >= 0), sample, rng)
-    classes, own = np.unique(codes[rows], return_inverse=True)
-    if len(classes) < 2:
-        return float("nan")
-    unit = X[rows].astype(np.float64)
-    every = np.arange(len(rows))
-    counts = np.bincount(own)
-    # A sum of distances to a class needs only the sum of its vectors.
-    sums = np.zeros((len(classes), unit.shape[1]))
-    np.add.at(sums, own, unit)
-    distances = counts - unit @ sums.T
-    # A row's distance to itself is none; rounding must not count.
-    alone = counts[own] == 1
-    within = (distances[every, own] - (1 - (unit * unit).sum(axis=1))) / np.maximum(counts[own] - 1, 1)
-    means = distances / counts
-    means[every, own] = np.inf
-    between = means.min(axis=1)
-    largest = np.maximum(within, between)
-    widths = np.divide(between - within, largest, out=np.zeros_like(between), where=(largest > 0) & ~alone)
-    return float(widths.mean())
 
 
 def threshold_needed(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from labelers import separation as of
@@ -43,21 +42,6 @@ def test_a_row_is_no_neighbour_of_its_own():
     assert of.neighbour_shares(X, codes, np.arange(4), k=1).tolist() == [1, 1, 0, 0]
     # More neighbours than there are: all others.
     assert of.neighbour_shares(X, codes, np.arange(4), k=9).tolist() == [0.5, 0.5, 0, 0.5]
-
-
-def test_the_silhouette_is_scikit_learns(rng):
-    for noise in (0.1, 1.0):
-        X, codes = clusters(noise)
-        expected = silhouette_score(X[codes >= 0].astype(np.float64), codes[codes >= 0], metric="cosine")
-        assert of.silhouette(X, codes, rng=rng) == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_class_of_one_row_has_a_silhouette_of_zero(rng):
-    X, codes = clusters(0.5)
-    codes[0] = 9
-    expected = silhouette_score(X[codes >= 0].astype(np.float64), codes[codes >= 0], metric="cosine")
-    assert of.silhouette(X, codes, rng=rng) == pytest.approx(expected, abs=1e-6)
-    assert np.isnan(of.silhouette(X, np.zeros(len(X), np.int32), rng=rng))
 
 
 def test_sampled_pairs_have_the_mean_of_all_pairs(rng):
