@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.errors import BadInput
 from engine.labeling.precedence import ACCEPT, CONFLICTS, LABELS, PRECEDENCE, REVERT
 from engine.store import Store
-from engine.store.table import in_list, steady
+from engine.store.table import in_list, literal, steady
 from engine.store.vectors import id_array
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
 
     with duckdb.connect() as database:
         database.register("labels", pa.Table.from_pylist(said, store.labels.schema))
-        database.register("runs", store.runs.read(where=f"event = 'start' OR command IN {(ACCEPT, REVERT)!r}"))
+        by = ", ".join(literal(run) for run in {row["run"] for row in said})
+        database.register("runs", store.runs.read(where=f"run IN ({by}) OR command IN {(ACCEPT, REVERT)!r}"))
         return dict(database.execute(LABELS).fetchall())
 
 

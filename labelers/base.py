@@ -20,6 +20,21 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """The rows `places` int64 (n,) of `matrix` float32 (rows, dim), copied only as they are read."""
+
+    matrix: NDArray[np.float32]
+    places: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.places), self.matrix.shape[1]
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.float32]:
+        return self.matrix[self.places[rows]]
+
+
+@dataclass(frozen=True)
 class Exemplars:
     """What is known: row i of `matrix` float32 (m, dim) is an example of class `codes[i]`, int32 (m,).
 

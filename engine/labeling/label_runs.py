@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from engine.compact import compact_if_piled_up
@@ -53,4 +54,6 @@ def _decide(store: Store, run: str, command: str, state: str) -> Decided:
 
 
 def _is_edit(store: Store, run: str) -> bool:
-    return store.runs.count(f"run = {literal(run)} AND event = 'start' AND command IN {EDITS!r}") > 0
+    """Say whether a person labelled in this run, and it came to its end."""
+    rows = store.runs.rows(["event", "details"], f"run = {literal(run)} AND command IN {EDITS!r}")
+    return any(row["event"] == "end" and "error" not in json.loads(row["details"]) for row in rows)

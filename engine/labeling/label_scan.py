@@ -20,6 +20,7 @@ from engine.select import matching
 from engine.store import Space, Store, VectorCache
 from engine.store.vectors import id_array
 from labelers import Labels
+from labelers.base import Gathered
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,6 @@ class Scored:
     answers: list[Labels]
     cuts: list[Cut]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Some rows of a matrix, gathered block by block."""
-
-    matrix: NDArray[np.float32]
-    places: NDArray[np.int64]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return len(self.places), self.matrix.shape[1]
-
-    def __getitem__(self, rows: slice, /) -> NDArray[np.float32]:
-        return self.matrix[self.places[rows]]
 
 
 def scored(

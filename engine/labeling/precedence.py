@@ -11,10 +11,16 @@ PEOPLE = ("human", "exemplar")
 PRECEDENCE = (*PEOPLE, "given", "run")
 ACCEPT, REVERT = "labels accept", "labels revert"
 
+# A run that was killed or failed has said nothing: what it wrote until then counts for nothing, so that a file comes in
+# as a whole. What came with the data is written once, by whichever run, and counts.
 # Of a run that was accepted or reverted, what was done last. Exemplars outlive the run of a labeler that remembered
 # them: another threshold is tried with the same ones.
 STATED = f"""
-    WITH began AS (SELECT run, min(time) AS time FROM runs WHERE event = 'start' GROUP BY run),
+    WITH began AS (
+        SELECT run, min(time) FILTER (event = 'start') AS time,
+            bool_or(event = 'end' AND NOT json_exists(details, '$.error')) AS whole
+        FROM runs GROUP BY run
+    ),
     decided AS (
         SELECT json_extract_string(details, '$.run') AS run, arg_max(command, time) = '{ACCEPT}' AS accepted,
             max(time) AS time
@@ -24,8 +30,8 @@ STATED = f"""
         SELECT id, label, polarity, score, source, labels.run, coalesce(began.time, 0) AS time, decided.time AS decided
         FROM labels LEFT JOIN began ON began.run = labels.run LEFT JOIN decided ON decided.run = labels.run
         WHERE kind = 'class' AND source IN {PRECEDENCE!r}
-            AND CASE source WHEN 'run' THEN coalesce(accepted, false) WHEN 'exemplar' THEN true
-                ELSE coalesce(accepted, true) END
+            AND CASE source WHEN 'given' THEN true WHEN 'run' THEN whole AND coalesce(accepted, false)
+                WHEN 'exemplar' THEN whole ELSE whole AND coalesce(accepted, true) END
     )
 """
 

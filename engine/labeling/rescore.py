@@ -15,6 +15,7 @@ from engine.fused import matrix_of
 from engine.retrieval.mixed import searched_space
 from engine.store import ID_BYTES, Store, VectorCache
 from labelers import LABELERS, Exemplars, Labels, centroid, nearest
+from labelers.base import Gathered
 
 # Those whose score of an image rests on the exemplars alone.
 RESCORED = ("nearest", "centroid", "vote")
@@ -24,21 +25,6 @@ BY_CLASS = ("nearest", "centroid")
 SCORES = 2**26
 # Sums that were taken in another order.
 SAME = 1e-6
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Some rows of a matrix, fetched as they are read."""
-
-    matrix: NDArray[np.float32]
-    rows: NDArray[np.int64]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.rows), self.matrix.shape[1]
-
-    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
-        return self.matrix[self.rows[rows]]
 
 
 @dataclass(frozen=True)

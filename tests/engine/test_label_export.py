@@ -376,7 +376,8 @@ def test_a_class_that_can_be_no_folder(store, tmp_path, name):
     shutil.copytree(store.path, tmp_path / "copy")
     copy = Store.open(tmp_path / "copy")
     ids = id_array(copy.images.read(["id"])["id"])[:1]
-    append(copy, copy.begin("test", {}), ids=ids, labels=[name], source="human")
+    with copy.run("test", {}) as run:
+        append(copy, run.name, ids=ids, labels=[name], source="human")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(BadInput, match="cannot be the name of a folder"):
         export_labels(copy, tmp_path / "out", form="folder")

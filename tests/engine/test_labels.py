@@ -206,6 +206,26 @@ def test_a_reverted_import_uncovers_what_was_said_before(store, tmp_path):
     assert counting(store) == {0: "y", 1: "y"}
 
 
+@pytest.mark.parametrize("source", ["human", "exemplar", "run"])
+def test_a_run_that_was_killed_or_failed_has_said_nothing(store, source):
+    set_label(store, NAMES[0], "before")
+    write(store, "given", 1, "g")
+    with pytest.raises(RuntimeError), store.run("labels import", {}) as failed:
+        append(store, failed.name, ids=ids(store, 0, 1), labels=["x", "x"], source=source)
+        # Nobody hears it before it is whole.
+        assert counting(store) == {0: "before", 1: "g"}
+        raise RuntimeError
+    killed = store.begin("labels import", {})
+    append(store, killed, ids=ids(store, 0, 1), labels=["x", "x"], source=source)
+    append(store, killed, ids=ids(store, 2), labels=["d"], source="given")
+    # What came with the data is one row, whichever run has written it: the next finds it there.
+    assert counting(store) == {0: "before", 1: "g", 2: "d"}
+    assert class_names(store) == ["before", "d", "g"]
+    for run in (failed.name, killed):
+        with pytest.raises(BadInput, match="no run that labelled"):
+            accept(store, run)
+
+
 def test_exemplars_outlive_the_run_that_remembered_them(store):
     run = labelled(store, {"x": [1]})
     append(store, run, ids=ids(store, 0), labels=["x"], source="exemplar")

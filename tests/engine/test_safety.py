@@ -21,6 +21,7 @@ from engine.compact import sizes
 from engine.errors import EmptySpace, NoStore
 from engine.retrieval.query import Query
 from engine.retrieval.search import search
+from engine.select import all_labels
 from engine.store import Store
 from engine.verify import Verdict, drift, verify
 from tests.engine.colour import SPEC
@@ -48,10 +49,11 @@ def count_fsyncs():
 if __name__ == "__main__":
     # A shell may have started us deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    import engine.ingestion.commit, engine.compact, engine.remove, engine.store.durable
+    import engine.ingestion.commit, engine.compact, engine.labeling.labels, engine.remove, engine.store.durable
     engine.ingestion.commit.BLOCK_ROWS = int(os.environ.get("BLOCK_ROWS", "16"))
     engine.compact.FRAGMENTS = int(os.environ.get("FRAGMENTS", engine.compact.FRAGMENTS))
     engine.compact.UNINDEXED = 100
+    engine.labeling.labels.BLOCK_ROWS = 64
     engine.remove.BATCH = 5
     engine.store.durable.RESERVE = int(os.environ.get("RESERVE", engine.store.durable.RESERVE))
     count_fsyncs()
@@ -289,6 +291,26 @@ def test_a_compaction_killed_at_any_moment_leaves_a_store_that_verifies(runner, 
         assert_same(store, whole)
     runner.run("compact", "--store", store)
     assert_same(store, whole)
+
+
+def test_an_import_of_labels_killed_at_any_moment_says_all_of_the_file_or_nothing(runner, whole, sample_labels):
+    command = ["labels", "import", sample_labels, "--store"]
+    counted = stored_copy(whole, runner.folder / "counted")
+    moments = some_moments(7, runner.fsyncs(*command, counted))
+    everything = all_labels(Store.open(counted)).sort_by("id")
+    assert len(everything) == 340
+    halves = 0
+    for moment in moments:
+        store = Store.open(stored_copy(whole, runner.folder / f"killed{moment}"))
+        runner.run(*command, store.path, KILL_AT=moment, code=-signal.SIGKILL)
+        halves += 0 < store.labels.count() < 340
+        said = all_labels(store).sort_by("id")
+        # Late moments lie behind its end: it is done, and nobody was told.
+        assert len(said) == 0 or said == everything, moment
+        assert verify(store).ok
+        runner.run(*command, store.path)
+        assert all_labels(store).sort_by("id") == everything
+    assert halves >= 3
 
 
 # --- at the same time ---
