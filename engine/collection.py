@@ -109,9 +109,15 @@ class Collection:
         memory: int | None = None,
         update: bool = False,
     ) -> dict[str, Any]:
-        """Build an index over a space, or `update` the one that is there; return the keys of `engine index --json`."""
+        """Build an index over a space, or `update` the one that is there with what it was built with.
+
+        Returns the keys of `engine index --json`. Raises `BadInput`, `EmptySpace`.
+        """
+        from engine.errors import BadInput
         from engine.retrieval import index
 
+        if update and (kind, recall, memory) != ("auto", 0.95, None):
+            raise BadInput("update goes on with what the index was built with", "leave out kind, recall and memory")
         if update:
             return index.update(self.store, space)
         return index.build(self.store, space, kind=kind, recall=recall, memory=memory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine.errors import BadInput, EmptySpace
 from engine.fused import matrix_of
+from engine.scratch import whole
 from engine.store import Space, Store
 from engine.store.vectors import id_array
 
@@ -80,8 +80,7 @@ def _described(store_rows: pa.Table) -> Iterator[dict[str, Any]]:
 
 def _npy(output: Path, rows: pa.Table, matrix: Any, places: NDArray[np.int64], space: Space) -> list[Path]:
     listing = output.with_suffix(".csv")
-    scratch, scratch_listing = _scratch(output), _scratch(listing)
-    try:
+    with whole(output) as scratch, whole(listing) as scratch_listing:
         with scratch.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": (len(places), space.dim)}
             np.lib.format.write_array_header_1_0(file, header)
@@ -92,11 +91,6 @@ def _npy(output: Path, rows: pa.Table, matrix: Any, places: NDArray[np.int64], s
             writer.writeheader()
             for start in range(0, len(places), ROWS):
                 writer.writerows(_described(rows.slice(start, ROWS)))
-        os.replace(scratch_listing, listing)
-        os.replace(scratch, output)
-    finally:
-        scratch.unlink(missing_ok=True)
-        scratch_listing.unlink(missing_ok=True)
     return [output, listing]
 
 
@@ -108,19 +102,11 @@ def _parquet(output: Path, rows: pa.Table, matrix: Any, places: NDArray[np.int64
     schema = pa.schema([*text, pa.field("ordinal", pa.int64()), vector]).with_metadata(
         {"space": space.name, "fingerprint": space.fingerprint, "encoder": space.encoder}
     )
-    scratch = _scratch(output)
-    try:
-        with pq.ParquetWriter(scratch, schema) as writer:
-            for start in range(0, len(places), ROWS):
-                part = pa.Table.from_pylist(list(_described(rows.slice(start, ROWS))), schema.remove(4))
-                block = np.ascontiguousarray(matrix[places[start : start + ROWS]], np.float32)
-                column = pa.FixedSizeListArray.from_arrays(block.ravel(), space.dim)
-                writer.write_table(part.append_column(vector, column).cast(schema))
-        os.replace(scratch, output)
-    finally:
-        scratch.unlink(missing_ok=True)
+    # An open file: Arrow takes no path that is not UTF-8.
+    with whole(output) as scratch, scratch.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+        for start in range(0, len(places), ROWS):
+            part = pa.Table.from_pylist(list(_described(rows.slice(start, ROWS))), schema.remove(4))
+            block = np.ascontiguousarray(matrix[places[start : start + ROWS]], np.float32)
+            column = pa.FixedSizeListArray.from_arrays(block.ravel(), space.dim)
+            writer.write_table(part.append_column(vector, column).cast(schema))
     return [output]
-
-
-def _scratch(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

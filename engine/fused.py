@@ -132,8 +132,10 @@ def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtua
 
 def normalised(raw: Mapping[str, float]) -> dict[str, float]:
     """Return the weights as shares of their sum; raise `BadInput` if one of them counts for nothing."""
+    # Of the largest, so that no sum of large ones overflows.
+    shares = {part: weight / max(raw.values()) for part, weight in raw.items()}
     # Rounded before use, so that the recipe as it is written gives these very vectors.
-    weights = {part: round(weight / sum(raw.values()), 6) for part, weight in raw.items()}
+    weights = {part: round(share / sum(shares.values()), 6) for part, share in shares.items()}
     if not all(weights.values()):
         raise BadInput(f"a weight below 0.000001 of the sum counts for nothing: {raw}", "leave that component out")
     return weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,15 +21,25 @@ from engine.store.vectors import drop
 
 # Ids in one SQL condition.
 BATCH = 2000
-Removed = tuple[str | None, int, int]
+
+
+class Removed(NamedTuple):
+    """What a removal took away; `indexes` and `graphs` are the spaces whose index or graph went with it."""
+
+    run: str | None
+    images: int
+    members: int
+    indexes: list[str]
+    graphs: list[str]
 
 
 def remove(
     store: Store, names: Sequence[str] = (), *, where: str | None = None, duplicates: str | None = None
 ) -> Removed:
-    """Remove the images that `names` resolve to or for which `where` holds; return (run, images, members).
+    """Remove the images that `names` resolve to or for which `where` holds; say what went.
 
-    `duplicates` is a run of dedupe: of each of its groups all go but the image it keeps, where that is still stored.
+    `duplicates` is a run of dedupe: of each of its groups all go but the image it keeps, where that is still stored;
+    the image that is kept cannot be removed in the same go.
 
     The ledger is written first and at once, the tables follow it: a removal that was killed is finished by the same
     command or by the next removal. Ingesting a source again does not bring removed members back, `restore=True` does.
@@ -42,15 +52,22 @@ def remove(
     with store.lock(alone=True):
         for run, request in unfinished(store).items():
             done = _finish(store, run)
-            if request == asked and done[1:] != (0, 0):
+            if request == asked and done.members:
                 return done
         ids = {resolve(store, name) for name in names}
         if where is not None:
             ids.update(image.tobytes() for image in matching(store, where))
         if duplicates is not None:
-            ids |= _duplicates(store, duplicates)
+            going, kept = _duplicates(store, duplicates)
+            if both := ids & kept:
+                raise BadInput(
+                    f"{len(both)} of the images to remove are what run {duplicates} keeps in place of others, "
+                    f"for instance id:{min(both).hex()[:16]}",
+                    "leave them out, or remove them in a command of their own",
+                )
+            ids |= going
         if not ids:
-            return None, 0, 0
+            return Removed(None, 0, 0, [], [])
         run = store.begin("remove", asked)
         _strike(store, ids, run)
         return _finish(store, run)
@@ -63,8 +80,8 @@ def unfinished(store: Store) -> dict[str, dict[str, Any]]:
     return {row["run"]: json.loads(row["details"]) for row in rows if row["run"] not in ended}
 
 
-def _duplicates(store: Store, run: str) -> set[bytes]:
-    """Return the images that a run of dedupe grouped with one that it keeps and that is still stored."""
+def _duplicates(store: Store, run: str) -> tuple[set[bytes], set[bytes]]:
+    """Return the images that a run of dedupe grouped with one that it keeps and that is still stored, and those."""
     if store.runs.count(f"run = {literal(run)} AND command = 'dedupe'") == 0:
         raise BadInput(f"there is no run {run!r} of dedupe", "list them: engine runs")
     rows = store.labels.read(["id", "label"], f"kind = 'group' AND run = {literal(run)}").to_pylist()
@@ -74,7 +91,7 @@ def _duplicates(store: Store, run: str) -> set[bytes]:
     for start in range(0, len(wanted), BATCH):
         found = store.images.rows(["id"], in_list("id", wanted[start : start + BATCH]))
         stored.update(row["id"] for row in found)
-    return {image for image, kept in members.items() if image != kept and kept in stored}
+    return {image for image, kept in members.items() if image != kept and kept in stored}, stored
 
 
 def _strike(store: Store, ids: set[bytes], run: str) -> None:
@@ -104,11 +121,11 @@ def _finish(store: Store, run: str) -> Removed:
             table.delete(condition)
     # Caches and old versions still hold what was removed.
     drop(store.cache / "vectors")
-    kept_index.drop(store, list(store.spaces().values()))
-    drop_graphs(store)
+    indexes = kept_index.drop(store)
+    graphs = drop_graphs(store)
     purge(store)
     store.end(run, "remove", {"images": len(gone), "members": len(members)})
-    return run, len(gone), len(members)
+    return Removed(run, len(gone), len(members), indexes, graphs)
 
 
 def _alive(store: Store, images: pa.Array) -> pa.Array:

@@ -19,6 +19,7 @@ groups.py        complete-link groups of pairs
 from __future__ import annotations
 
 import importlib
+from dataclasses import fields
 from typing import Any
 
 from indexers.base import Index, Matrix, Neighbors
@@ -41,4 +42,10 @@ def index_class(kind: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-__all__ = ["INDEXES", "Index", "Matrix", "Neighbors", "index_class"]
+def parameters(kind: str) -> dict[str, Any]:
+    """Return the parameters of a kind of index with their defaults, none for one that has nothing to choose."""
+    given = getattr(index_class(kind), "Params", None)
+    return {} if given is None else {field.name: field.default for field in fields(given)}
+
+
+__all__ = ["INDEXES", "Index", "Matrix", "Neighbors", "index_class", "parameters"]

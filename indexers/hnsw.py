@@ -21,8 +21,8 @@ class HNSWParams:
     storage: str = "fp16"
 
     def __post_init__(self) -> None:
-        require_count("m", self.m, least=2)
-        require_count("ef_construction", self.ef_construction)
+        require_count("m", self.m, least=2, most=1024)
+        require_count("ef_construction", self.ef_construction, most=100_000)
         require_one_of("storage", self.storage, ("fp16", "fp32"))
 
 

@@ -31,7 +31,7 @@ class PQParams:
     width: int = 4
 
     def __post_init__(self) -> None:
-        require_count("width", self.width)
+        require_count("width", self.width, most=1024)
 
 
 class PQIndex(FaissIndex[PQParams]):

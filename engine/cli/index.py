@@ -7,13 +7,24 @@ from pathlib import Path
 import click
 
 from engine.cli.output import counted, emit, human, json_option, progress, say, size_of, space_option, store_option
+from indexers import INDEXES, parameters
+
+# Defaults that go by the number of rows.
+CHOSEN = {"lists": "2·√rows"}
+PARAMETERS = "; ".join(
+    f"{kind} {', '.join(f'{name}={CHOSEN.get(name, value)}' for name, value in given.items())}"
+    for kind in INDEXES
+    if (given := parameters(kind))
+)
+# What an index was built with is what it is extended with.
+BUILT_WITH = ("kind", "recall", "memory", "params")
 
 
 @click.command
-@click.option("--kind", default="auto", show_default=True, help="auto, exact, flat, hnsw, ivf or pq.")
+@click.option("--kind", default="auto", show_default=True, help=f"auto, {', '.join(INDEXES)}.")
 @click.option("--recall", type=float, default=0.95, show_default=True, help="Recall@10 and @100 to reach.")
 @click.option("--memory", help="What the index may take, for --kind auto: 2GB (default: a quarter of the machine's).")
-@click.option("--param", "params", multiple=True, help="NAME=VALUE, a parameter of the kind: lists=4096.")
+@click.option("--param", "params", multiple=True, help=f"NAME=VALUE, a parameter of the kind: {PARAMETERS}.")
 @click.option("--update", is_flag=True, help="Add what came since to the index that is there.")
 @space_option
 @store_option
@@ -40,6 +51,12 @@ def command(
 
     if wrong := [one for one in params if "=" not in one]:
         raise BadInput(f"--param {wrong[0]} has no value", "--param lists=4096")
+    asked = click.get_current_context().get_parameter_source
+    if update and (chosen := [one for one in BUILT_WITH if asked(one) is not click.core.ParameterSource.DEFAULT]):
+        raise BadInput(
+            f"--update goes on with what the index was built with; --{chosen[0].removesuffix('s')} is for a new one",
+            "leave one of the two out",
+        )
     opened, given = Store.open(store), dict(one.split("=", 1) for one in params)
     with progress() as drawn:
         if update:
@@ -58,6 +75,6 @@ def command(
             f"built in {found['seconds']:.1f} s, {human(found['bytes'])}"
         )
     else:
-        print("  every row is compared; nothing is built")
+        print("  every row is compared; nothing is built" + ("; the index before is gone" if found["dropped"] else ""))
     if not found["reached"]:
         say(f"no effort of this index reaches a recall of {found['target']}; try another --kind, or --kind exact")

@@ -90,11 +90,15 @@ def _show(found: dict[str, Any]) -> None:
     )
     for reason, number in found["reasons"].items():
         print(f"  {number} rejected: {reason}")
+    if found["restored"]:
+        print(f"  {counted(found['restored'], 'member')} restored")
     if found["labels"]:
         print(f"  {counted(found['labels'], 'label')} new")
     rows = [(name, "ran" if one["note"] else "was complete", _what(one)) for name, one in found["spaces"].items()]
     rows += [(one["encoder"], "did not run", f"{one['reason']}; later: {one['remedy']}") for one in found["skipped"]]
     table(("encoder", "state", "what"), rows)
+    for line in found["lacking"]:
+        say(f"note: {line}")
     for line in found["cut"]:
         say(f"engine: {line}")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.progress import Progress
 
 FILE = click.Path(path_type=Path)
+MOST_BYTES = 2**63 - 1
 
 store_option = click.option(
     "--store", type=FILE, default="engine-store", envvar="ENGINE_STORE", show_default=True, help="The store's folder."
@@ -128,4 +129,7 @@ def size_of(text: str) -> int:
     if found is None:
         raise BadInput(f"{text!r} is not a size", "write it as 2GB or 512MiB")
     number, prefix, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** ("kmgt".index(prefix) + 1 if prefix else 0))
+    size = float(number) * (1024 if binary else 1000) ** ("kmgt".index(prefix) + 1 if prefix else 0)
+    if size > MOST_BYTES:
+        raise BadInput(f"{text[:20]}… is more than any memory has", "write it as 2GB or 512MiB")
+    return int(size)

@@ -54,7 +54,9 @@ class Drawn:
             self.spoke = now
             rate = self.done / (now - self.began)
             left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
-            self.note(f"{self.what}: {self.done} of {self.total or '?'} images, {rate:.0f}/s{left} {note}".rstrip())
+            # How much there is may be unknown until it is read.
+            whole = f" of {self.total}" if self.total else ""
+            self.note(f"{self.what}: {self.done}{whole} images, {rate:.0f}/s{left} {note}".rstrip())
 
     def note(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.output import counted, emit, json_option, store_option
+from engine.cli.output import counted, emit, json_option, say, store_option
 
 
 @click.command
@@ -23,8 +23,13 @@ def command(*, names: tuple[str, ...], where: str | None, duplicates: str | None
     from engine.remove import remove
     from engine.store import Store
 
-    run, images, members = remove(Store.open(store), names or [], where=where, duplicates=duplicates)
+    done = remove(Store.open(store), names or [], where=where, duplicates=duplicates)
     if json:
-        emit({"run": run, "images": images, "members": members})
-    else:
-        print(f"removed {counted(images, 'image')} ({counted(members, 'member')})" + (f" in run {run}" if run else ""))
+        emit(done._asdict())
+        return
+    in_run = f" in run {done.run}" if done.run else ""
+    print(f"removed {counted(done.images, 'image')} ({counted(done.members, 'member')}){in_run}")
+    for space in done.indexes:
+        say(f"the index of space {space} held them and went with them; build it again: engine index --space {space}")
+    for space in done.graphs:
+        say(f"the graph of space {space} went too; it is built again when it is needed")

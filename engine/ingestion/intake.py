@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
     if request.encoders is None:
         chosen, skipped = choose(store.spaces(), **options(path, request))
     check_spaces(store, chosen, asked.vectors)
+    removed = store.members.count("removed IS NOT NULL")
     report = ingest(
         store,
         asked.sources,
@@ -61,7 +62,19 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
         report = _describe(store, request, asked, digests, report, progress)
     compact_if_piled_up(store)
     notes |= {one.name: "brought with --vectors" for one in asked.vectors}
-    return _document(store, report, notes, skipped, time.monotonic() - started)
+    document = _document(store, report, notes, skipped, time.monotonic() - started)
+    restored = removed - store.members.count("removed IS NOT NULL")
+    return {**document, "restored": restored, "lacking": list(_lacking(store, request)) if restored else []}
+
+
+def _lacking(store: Store, request: Request) -> Iterator[str]:
+    """Yield what a removal took away for good and this ingest did not bring: it has to be given again."""
+    images = store.images.count()
+    for space in store.spaces().values():
+        if space.encoder == "user" and (missing := images - fused.rows(store, space)) > 0:
+            yield f"{missing} of {images} images have no vector in space {space.name}; {space.remedy}"
+    if not request.labels and not request.labels_from_folders:
+        yield "labels of what is restored went when it was removed; give them again: engine ingest SOURCE --labels FILE"
 
 
 def _lacks(store: Store, encoder: Encoder) -> bool:

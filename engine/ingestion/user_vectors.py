@@ -124,7 +124,8 @@ def _ordered(path: Path, matrix: NDArray[np.float32], members: list[str], order:
                 f"--vectors-order {order!r} is neither member, number nor a file", "list the names, one a line"
             )
         try:
-            names = listing.read_text(encoding="utf-8-sig").splitlines()
+            # A name may hold what `splitlines` takes for the end of a line, U+2028 for instance.
+            names = listing.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             raise BadInput(f"{listing} is not a text in UTF-8: {error}", "list the names, one a line") from None
         if len(names) != len(matrix):

@@ -21,10 +21,13 @@ from engine.fused import identity_of, matrix_of
 from engine.interrupt import deferred
 from engine.progress import Progress, Silent
 from engine.store import Space, Store, VectorCache
-from engine.store.durable import fsync, locked, require_space
+from engine.store.durable import empty, folders, fsync, locked, own_folder, publish, require_space
+from engine.store.vectors import LOCK, STATE
 from indexers.graph import SAMPLE, KnnGraph, columns, method, neighbors, proposer, recall
 
 K = 15
+# A row of the graph is a row of int32 positions: more neighbours than this there cannot be.
+MOST_K = 2**31 - 1
 SEED = 0
 BLOCK_ROWS = 4096
 
@@ -81,11 +84,12 @@ def graph(
     progress = progress or Silent()
     if k < 1:
         raise BadInput(f"k is {k}", "ask for at least one: -k 15")
+    if k > MOST_K:
+        raise BadInput(f"k is more than {MOST_K}", "for all pairs search with a threshold: engine search --all")
     chosen = store.space(space)
-    folder = _folder(store, chosen, k)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(store.cache, "graphs", chosen.table, f"k{k}")
     # In this order, as a removal takes them; it is told that the store is busy while a graph is built.
-    with store.lock(), locked(folder / ".lock"):
+    with store.lock(), locked(folder / LOCK):
         vectors = matrix_of(store, chosen)
         if len(vectors) < 2:
             raise EmptySpace(f"space {chosen.name!r} has {len(vectors)} vectors: no neighbours", chosen.remedy)
@@ -122,20 +126,33 @@ def graphs(store: Store) -> list[dict[str, Any]]:
     return [
         {**_summary(space.name, built), "fresh": _is_fresh(store, space, built)}
         for space in store.spaces().values()
-        for folder in sorted((store.cache / "graphs" / space.table).glob("k*"))
+        for folder in sorted(_home(store, space).glob("k*"))
         if (built := _read(folder)) is not None
     ]
 
 
-def drop(store: Store) -> None:
-    """Remove every graph; readers that hold one mapped keep it until they end."""
-    for folder in (store.cache / "graphs").glob("*/k*/"):
-        with locked(folder / ".lock"):
-            _clear(folder, keep="")
+def drop(store: Store) -> list[str]:
+    """Remove every graph and return whose they were; readers that hold one mapped keep it until they end."""
+    dropped = {space.name for space in store.spaces().values() if any(map(_read, folders(_home(store, space))))}
+    for home in folders(store.cache / "graphs"):
+        empty(home, keep={f"k{k}" for k in _kept(home)})
+        for folder in folders(home):
+            with locked(folder / LOCK):
+                _clear(folder, keep="")
+    return sorted(dropped)
+
+
+def _home(store: Store, space: Space) -> Path:
+    return store.cache / "graphs" / space.table
+
+
+def _kept(home: Path) -> list[int]:
+    """Return the k of each folder of a graph in `home`, ascending."""
+    return sorted(int(one.name[1:]) for one in folders(home) if one.name[0] == "k" and one.name[1:].isdecimal())
 
 
 def _folder(store: Store, space: Space, k: int) -> Path:
-    return store.cache / "graphs" / space.table / f"k{k}"
+    return _home(store, space) / f"k{k}"
 
 
 def _summary(space: str, built: Built) -> dict[str, Any]:
@@ -161,7 +178,7 @@ def _is_fresh(store: Store, space: Space, built: Built) -> bool:
 def _read(folder: Path) -> Built | None:
     """Return what state.json says, or None if it does not vouch for two whole files."""
     try:
-        built = Built(**json.loads((folder / "state.json").read_text()))
+        built = Built(**json.loads((folder / STATE).read_text()))
         sizes = [(folder / f"{built.name}.{part}").stat().st_size for part in ("indices", "scores")]
         return built if sizes == [built.rows * built.k * 4] * 2 else None
     except (OSError, ValueError, TypeError):
@@ -195,13 +212,13 @@ def _build(folder: Path, space: str, vectors: VectorCache, k: int, kind: str, pr
             rows = np.arange(done, min(n, done + BLOCK_ROWS))
             _append(folder, begun["name"], done, neighbors(X, rows, source, k))
             begun.update(done=done + len(rows), seconds=time.monotonic() - started)
-            _replace(folder / "begun.json", {**asked, **begun})
+            publish(folder / "begun.json", {**asked, **begun})
             progress.advance(len(rows))
     built = Built(begun["name"], **asked, params=source.params, recall=1.0, sample=0, seconds=0.0)
     if kind != "exact":
         built = replace(built, recall=round(recall(X, _map(folder, built), seed=SEED), 4), sample=min(n, SAMPLE))
     built = replace(built, seconds=round(time.monotonic() - started, 3))
-    _replace(folder / "state.json", asdict(built))
+    publish(folder / STATE, asdict(built))
     _clear(folder, keep=built.name)
     return built
 
@@ -232,16 +249,6 @@ def _append(folder: Path, name: str, start: int, part: KnnGraph) -> None:
         fsync(folder / f"{name}.{kind}")
 
 
-def _replace(path: Path, document: dict[str, Any]) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(document))
-    fsync(scratch)
-    os.replace(scratch, path)
-
-
 def _clear(folder: Path, *, keep: str) -> None:
     """Remove all files but those of the graph called `keep`, its state, and the lock others may wait for."""
-    kept = {".lock", *((f"{keep}.indices", f"{keep}.scores", "state.json") if keep else ())}
-    for path in folder.iterdir():
-        if path.name not in kept:
-            path.unlink()
+    empty(folder, keep=(LOCK, *((f"{keep}.indices", f"{keep}.scores", STATE) if keep else ())))

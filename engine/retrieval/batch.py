@@ -18,7 +18,18 @@ from engine.errors import BadInput
 from engine.progress import Progress, Silent
 from engine.retrieval.captions import Captions, captions_of
 from engine.retrieval.hits_file import HitsFile, check_output
-from engine.retrieval.many import Block, Blocks, of_all, of_names, of_one, of_rows, of_source, read_names, regrouped
+from engine.retrieval.many import (
+    Block,
+    Blocks,
+    of_all,
+    of_names,
+    of_one,
+    of_rows,
+    of_source,
+    query_rows,
+    read_names,
+    regrouped,
+)
 from engine.retrieval.query import Query, query_vector, resolved
 from engine.retrieval.scope import Limits, Mask, Scope, scope_of
 from engine.retrieval.search import Answer, Hit, answer, left_out, without
@@ -204,19 +215,22 @@ def batch(
         queries.check()
     scope = scope_of(store, Limits(k, threshold, fpr), space=space, where=where, exact=exact)
     captions, progress, problems = captions_of(store, scope.vectors), progress or Silent(), list[str]()
-    progress.begin("search", None)
     if isinstance(queries, Query):
+        progress.begin("search", 1)
         parts = resolved(store, queries)
         blocks = of_one(str(queries), query_vector(store, queries, parts, scope.space, scope.vectors))
         own = without(scope.keep, scope.vectors, left_out(parts, exclude_self))
         return Batch(replace(scope, keep=own), captions, blocks, progress)
+    total = None
     if queries.images is not None:
         blocks = of_source(store, queries.images, scope.space, scope.vectors, problems, progress, workers)
     elif queries.vectors is not None:
-        blocks = of_rows(queries.vectors, scope.space)
+        rows = query_rows(queries.vectors, scope.space)
+        blocks, total = of_rows(rows, scope.space), len(rows)
     elif queries.ids is not None:
         names = read_names(queries.ids) if isinstance(queries.ids, str | PathLike) else list(queries.ids)
-        blocks = of_names(store, names, scope.space, scope.vectors)
+        blocks, total = of_names(store, names, scope.space, scope.vectors), len(names)
     else:
-        blocks = of_all(scope.vectors, captions)
+        blocks, total = of_all(scope.vectors, captions), int(captions.known.sum())
+    progress.begin("search", total)
     return Batch(scope, captions, blocks, progress, exclude_self, problems)

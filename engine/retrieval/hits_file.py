@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from engine.errors import BadInput
+from engine.scratch import whole
 from engine.store.durable import is_full
 
 SCHEMA = pa.schema(
@@ -33,33 +34,34 @@ GROUP_ROWS = 65_536
 class JsonLines:
     """Writes tables as JSON, a line a row."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("w", encoding="utf-8")
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
 
     def write_table(self, table: pa.Table) -> None:
-        self.file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+        self.file.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in table.to_pylist())
 
     def close(self) -> None:
-        self.file.close()
+        self.file.flush()
 
 
-def _parquet(path: Path, schema: pa.Schema) -> Any:
+def _parquet(file: IO[bytes], schema: pa.Schema) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.ParquetWriter(path, schema)
+    return pq.ParquetWriter(file, schema)
 
 
-def _csv(path: Path, schema: pa.Schema) -> Any:
+def _csv(file: IO[bytes], schema: pa.Schema) -> Any:
     import pyarrow.csv
 
-    return pyarrow.csv.CSVWriter(path, schema)
+    return pyarrow.csv.CSVWriter(file, schema)
 
 
-def _jsonl(path: Path, schema: pa.Schema) -> Any:
-    return JsonLines(path)
+def _jsonl(file: IO[bytes], schema: pa.Schema) -> Any:
+    return JsonLines(file)
 
 
-WRITERS: dict[str, Callable[[Path, pa.Schema], Any]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
+# They are given open files: Arrow takes no path that is not UTF-8.
+WRITERS: dict[str, Callable[[IO[bytes], pa.Schema], Any]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
 
 
 def check_output(output: Path) -> None:
@@ -81,19 +83,20 @@ class HitsFile:
     def __init__(self, output: Path, metadata: Mapping[str, str]) -> None:
         check_output(output)
         self.output = output
-        self.scratch = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        self.place = whole(output)
         self.schema = SCHEMA.with_metadata(metadata)
         self.held: list[pa.Table] = []
         self.rows = 0
 
     def __enter__(self) -> HitsFile:
         try:
-            self.writer = WRITERS[self.output.suffix](self.scratch, self.schema)
+            self.file = self.place.__enter__().open("wb")
         except OSError as error:
             if is_full(error):
                 raise
             reason = error.strerror or str(error).split(":", 1)[0]
             raise BadInput(f"{self.output} cannot be written: {reason}", "name another file") from None
+        self.writer = WRITERS[self.output.suffix](self.file, self.schema)
         return self
 
     def write(self, table: pa.Table) -> None:
@@ -112,12 +115,11 @@ class HitsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            try:
+            with self.file:
                 if kind is None:
                     self._flush()
-            finally:
                 self.writer.close()
-            if kind is None:
-                os.replace(self.scratch, self.output)
-        finally:
-            self.scratch.unlink(missing_ok=True)
+        except BaseException as failed:
+            self.place.__exit__(type(failed), failed, failed.__traceback__)
+            raise
+        self.place.__exit__(kind, error, trace)

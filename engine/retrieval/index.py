@@ -70,8 +70,8 @@ def build(
             if name in EXACT:
                 if best is not None and best[1]["reached"]:
                     break
-                drop(store, [chosen])
-                return _without(chosen, len(vectors), name)
+                dropped = drop(store, chosen)
+                return {**_without(chosen, len(vectors), name), "dropped": bool(dropped)}
             if len(held) == 0:
                 raise BadInput(
                     f"space {chosen.name!r} has {len(vectors)} images, too few to hold one out and measure an index",

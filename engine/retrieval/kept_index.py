@@ -12,10 +12,8 @@ The state is written last and in one step, so that a build that was killed leave
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +24,13 @@ from numpy.typing import NDArray
 
 from engine.errors import StoreDamaged
 from engine.store import ID_BYTES, Space, Store, VectorCache
-from engine.store.durable import fsync, locked
+from engine.store.durable import empty, folders, fsync, locked, own_folder, publish
+from engine.store.vectors import LOCK, STATE
 from indexers import Index, index_class
 from indexers.selected import Selected
 
-STATE, LOCK = "state.json", ".lock"
+# Held while an index is built, so that one build waits for another and searches wait for none.
+BUILDING = ".building"
 # The index's folder, and to which rows of which vector cache `_place` has matched it.
 PLACE = ("name", "cache", "seen", "gone")
 
@@ -89,10 +89,8 @@ def write(
     whole = {**state, "name": name, "rows": len(ids), "held": len(held), "cache": None}
     whole["bytes"] = sum(path.stat().st_size for path in files)
     with locked(home / LOCK):
-        _publish(home, whole)
-        for path in home.iterdir():
-            if path.is_dir() and path.name != name:
-                shutil.rmtree(path)
+        publish(home / STATE, whole)
+        empty(home, keep=(LOCK, BUILDING, STATE, name))
     return whole
 
 
@@ -135,9 +133,8 @@ def load(store: Store, space: Space, vectors: VectorCache) -> KeptIndex | None:
 @contextmanager
 def building(store: Store, space: Space) -> Iterator[None]:
     """Hold the space's index for building: another build waits for this one."""
-    home = folder(store, space)
-    home.mkdir(parents=True, exist_ok=True)
-    with locked(home / ".building"):
+    home = own_folder(store.cache, "indexes", space.table)
+    with locked(home / BUILDING):
         yield
 
 
@@ -146,19 +143,16 @@ def ids_of(store: Store, space: Space, state: dict[str, Any], part: str) -> NDAr
     return np.fromfile(folder(store, space) / state["name"] / part, np.uint8).reshape(-1, ID_BYTES)
 
 
-def drop(store: Store, spaces: Sequence[Space]) -> list[str]:
-    """Remove the indexes of the spaces; return the names of those that had one."""
-    dropped = []
-    for space in spaces:
-        if read(store, space) is not None:
-            dropped.append(space.name)
-        home = folder(store, space)
-        if home.is_dir():
+def drop(store: Store, space: Space | None = None) -> list[str]:
+    """Remove the index of a space, or all there are; return the names of the spaces that had one."""
+    spaces = list(store.spaces().values()) if space is None else [space]
+    dropped = [one.name for one in spaces if read(store, one) is not None]
+    for home in folders(store.cache / "indexes"):
+        if space is None or home.name == space.table:
             with locked(home / LOCK):
+                # The state first: what it names is there as long as it is.
                 (home / STATE).unlink(missing_ok=True)
-                for path in home.iterdir():
-                    if path.is_dir():
-                        shutil.rmtree(path)
+                empty(home, keep=(LOCK, BUILDING))
     return dropped
 
 
@@ -177,15 +171,7 @@ def _place(home: Path, state: dict[str, Any], vectors: VectorCache) -> dict[str,
         fsync(path)
     old, gone = state["cache"], int((places < 0).sum())
     state = {**state, "cache": vectors.name, "seen": len(vectors), "gone": gone}
-    _publish(home, state)
+    publish(home / STATE, state)
     for path in inside.glob(f"{old}.*.npy"):
         path.unlink()
     return state
-
-
-def _publish(home: Path, state: dict[str, Any]) -> None:
-    scratch = home / f"{STATE}.tmp"
-    scratch.write_text(json.dumps(state))
-    fsync(scratch)
-    os.replace(scratch, home / STATE)
-    fsync(home)

@@ -65,20 +65,20 @@ def of_one(name: str, point: NDArray[np.float32]) -> Blocks:
     yield Block([name], point, np.full(1, -1))
 
 
-def of_rows(given: str | PathLike[str] | NDArray[Any], space: Space) -> Blocks:
-    """Yield the rows of an array or a .npy file, which is mapped into memory; each is called by its number."""
+def query_rows(given: str | PathLike[str] | NDArray[Any], space: Space) -> NDArray[Any]:
+    """Return the rows of an array or a .npy file, which is mapped into memory."""
     array = given if isinstance(given, np.ndarray) else open_array(given, space, mapped=True)
-    rows = checked_shape(array, "the array" if isinstance(given, np.ndarray) else str(given), space)
+    return checked_shape(array, "the array" if isinstance(given, np.ndarray) else str(given), space)
 
-    def blocks() -> Blocks:
-        for start in range(0, len(rows), ROWS):
-            part = np.asarray(rows[start : start + ROWS], np.float32)
-            bad = np.flatnonzero(~np.isfinite(part).all(axis=1) | ~part.any(axis=1))
-            if len(bad):
-                raise BadInput(f"row {start + bad[0]} of the queries is zero or not finite", "leave it out")
-            yield Block([str(start + row) for row in range(len(part))], unit(part, space.name), np.full(len(part), -1))
 
-    return blocks()
+def of_rows(rows: NDArray[Any], space: Space) -> Blocks:
+    """Yield queries (n, dim); each is called by its number."""
+    for start in range(0, len(rows), ROWS):
+        part = np.asarray(rows[start : start + ROWS], np.float32)
+        bad = np.flatnonzero(~np.isfinite(part).all(axis=1) | ~part.any(axis=1))
+        if len(bad):
+            raise BadInput(f"row {start + bad[0]} of the queries is zero or not finite", "leave it out")
+        yield Block([str(start + row) for row in range(len(part))], unit(part, space.name), np.full(len(part), -1))
 
 
 def of_all(vectors: VectorCache, captions: Captions) -> Blocks:
@@ -104,7 +104,8 @@ def read_names(path: str | PathLike[str]) -> list[str]:
     """Return the lines of a text file that are not empty; raise `BadInput` if there are none."""
     remedy = "name a text file with an image's name on each line"
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        # A name may hold what `splitlines` takes for the end of a line, U+2028 for instance.
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", remedy) from None
     except UnicodeDecodeError:

@@ -49,4 +49,5 @@ def _parsed(named: str) -> dict[str, float]:
         raise BadInput(f"--space {named} has a weight that is no number", remedy) from None
     if not all(0 < weight < float("inf") for weight in weights):
         raise BadInput(f"--space {named} has a weight that is not positive", remedy)
-    return dict(zip(names, weights, strict=True))
+    # As shares of the largest: divided by a spread, a larger one could be no number any more.
+    return {name: weight / max(weights) for name, weight in zip(names, weights, strict=True)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from engine.errors import DiskFull, StoreDamaged
 
@@ -20,9 +23,56 @@ PARTS = ("data", "_versions", "_transactions", "_deletions", "_indices")
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file at `path` alone, among all threads and processes."""
+    if path.is_symlink():
+        path.unlink()
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def own_folder(root: Path, *names: str) -> Path:
+    """Return the folder `names` below `root`, made if need be. A link in the way goes: what is written stays here."""
+    folder = root
+    for name in names:
+        folder = folder / name
+        if folder.is_symlink():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
+def folders(root: Path) -> list[Path]:
+    """Return the folders in `root`, none if there is no `root`. Links are removed; what they point to is not ours."""
+    if root.is_symlink():
+        root.unlink()
+    if not root.is_dir():
+        return []
+    for path in root.iterdir():
+        if path.is_symlink():
+            path.unlink()
+    return sorted(path for path in root.iterdir() if path.is_dir())
+
+
+def empty(folder: Path, *, keep: Collection[str] = ()) -> None:
+    """Remove all that lies in `folder`, whatever it is, but for the names in `keep`. Of a link only the link goes."""
+    for path in folder.iterdir():
+        if path.name in keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def publish(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document in one step, on the disk before it is seen."""
+    scratch = path.with_name(f"{path.name}.tmp")
+    # Of a killed process, or a link.
+    scratch.unlink(missing_ok=True)
+    scratch.write_text(json.dumps(document))
+    fsync(scratch)
+    os.replace(scratch, path)
+    fsync(path.parent)
 
 
 def files(table: Path) -> set[Path]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
-from engine.store.durable import disk_full, fsync, is_full, locked, require_space
+from engine.store.durable import disk_full, empty, folders, fsync, is_full, locked, own_folder, publish, require_space
 from engine.store.schemas import ID_BYTES
 from engine.store.table import BATCH_ROWS, Table, steady
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import lance
     import pyarrow as pa
 
+# What the files are, and the lock, which stays when all else goes: another process may be waiting for it.
+STATE, LOCK = "state.json", ".lock"
 # Sorts and compares 32 bytes as memcmp does. Never take single elements of it: NumPy strips trailing zeros.
 ID_KEY = f"S{ID_BYTES}"
 
@@ -126,12 +128,12 @@ class VectorCache:
         dim = table.schema.field("vector").type.list_size
         if table.dataset() is None:
             return cls(np.empty((0, ID_BYTES), np.uint8), np.empty((0, dim), np.float32), 0)
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder.parent.parent, folder.parent.name, folder.name)
         return steady(lambda: cls._load(table, folder, dim))
 
     @classmethod
     def _load(cls, table: Table, folder: Path, dim: int) -> VectorCache:
-        with locked(folder / ".lock"):
+        with locked(folder / LOCK):
             # Opened under the lock, or another process could have taken the files to a later version.
             dataset = table.dataset()
             assert dataset is not None
@@ -151,16 +153,16 @@ def _map(path: Path, kind: Any, shape: tuple[int, int]) -> NDArray[Any]:
 
 def drop(root: Path) -> None:
     """Remove what every space under `root` has cached; readers that hold it mapped keep it until they end."""
-    for folder in root.glob("*/"):
-        with locked(folder / ".lock"):
-            _clear(folder)
+    for folder in folders(root):
+        with locked(folder / LOCK):
+            empty(folder, keep=(LOCK,))
 
 
 def _read_state(folder: Path, dim: int) -> dict[str, Any]:
     """Return what the files in `folder` hold; an empty state if they are absent or shorter than they should be."""
     empty = {"version": 0, "fragments": {}, "rows": 0, "name": ""}
     try:
-        state = json.loads((folder / "state.json").read_text())
+        state = json.loads((folder / STATE).read_text())
         ids, vectors = ((folder / f"{state['name']}.{kind}").stat().st_size for kind in ("ids", "f32"))
         whole = ids >= state["rows"] * ID_BYTES and vectors >= state["rows"] * dim * 4
         return state if whole and state.keys() == empty.keys() else empty
@@ -203,7 +205,7 @@ def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], d
         _write(folder, state, batches, dim)
     except OSError as error:
         if is_full(error):
-            _clear(folder)
+            empty(folder, keep=(LOCK,))
             raise disk_full(folder) from error
         raise
     done = {
@@ -212,23 +214,13 @@ def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], d
         "rows": state["rows"] + added,
         "name": state["name"],
     }
-    scratch = folder / "state.json.tmp"
-    scratch.write_text(json.dumps(done))
+    files = [f"{done['name']}.{kind}" for kind in ("ids", "f32")]
     # Or a power loss could leave a state that vouches for zeros.
-    for path in (folder / f"{done['name']}.ids", folder / f"{done['name']}.f32", scratch):
-        fsync(path)
-    os.replace(scratch, folder / "state.json")
-    for path in folder.iterdir():
-        if path.suffix in (".ids", ".f32") and path.stem != done["name"]:
-            path.unlink()
+    for name in files:
+        fsync(folder / name)
+    publish(folder / STATE, done)
+    empty(folder, keep=(LOCK, STATE, *files))
     return done
-
-
-def _clear(folder: Path) -> None:
-    """Remove all but the lock, which another process may be waiting for."""
-    for path in folder.iterdir():
-        if path.name != ".lock":
-            path.unlink()
 
 
 def _write(folder: Path, state: dict[str, Any], batches: Iterable[pa.RecordBatch], dim: int) -> None:

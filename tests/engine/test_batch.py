@@ -23,7 +23,7 @@ from engine.ingestion.request import Request
 from engine.retrieval import batch as batches
 from engine.retrieval.batch import Queries, batch, hex_column
 from engine.retrieval.hits_file import SCHEMA, HitsFile
-from engine.retrieval.many import Block, regrouped
+from engine.retrieval.many import Block, read_names, regrouped
 from engine.retrieval.query import Query
 from engine.retrieval.search import search
 from engine.store import Store
@@ -307,6 +307,37 @@ def test_an_empty_folder_is_no_query(store, tmp_path):
     with pytest.raises(BadInput, match=r"no image in .*empty"):
         batch(store, Queries(images=tmp_path / "empty"), workers=1).write(tmp_path / "hits.csv")
     assert os.listdir(tmp_path) == ["empty"]
+
+
+def test_names_end_at_line_feeds_only(tmp_path):
+    names = ["a\u2028b.png", "c\x0bd", "e\x85f"]
+    (tmp_path / "names.txt").write_bytes(("\ufeff" + "\r\n".join(names) + "\n\n").encode())
+    assert read_names(tmp_path / "names.txt") == names
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_what_a_killed_search_left_goes_with_the_next_one(tmp_path, ending):
+    path, other = tmp_path / f"hits.{ending}", tmp_path / f".other.{ending}.12ab.tmp"
+    other.write_text("another file's")
+    code = "import os, sys, pathlib; from engine.retrieval.hits_file import HitsFile\n"
+    code += "with HitsFile(pathlib.Path(sys.argv[1]), {}): os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=False)
+    assert len(os.listdir(tmp_path)) == 2
+    # One that is being written stays.
+    with HitsFile(path, {}), HitsFile(path, {}):
+        assert len(os.listdir(tmp_path)) == 3
+    assert sorted(os.listdir(tmp_path)) == [other.name, path.name]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_file_may_be_called_what_is_no_text(store, tmp_path, ending):
+    path = tmp_path / os.fsdecode(b"a\xff." + ending.encode())
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    assert batch(store, Queries(all=True), k=1).write(path).hits == store.images.count()
+    assert path.stat().st_size
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

@@ -190,7 +190,7 @@ def test_json_of_what_writes(run, copy, made):
     found = document(out)
     assert (found["images"], found["members"]) == (1, 1)
     _, out, _ = run(copy, "remove", "--where", "false", "--json")
-    assert document(out) == {"run": None, "images": 0, "members": 0}
+    assert document(out) == {"run": None, "images": 0, "members": 0, "indexes": [], "graphs": []}
     _, out, _ = run(copy, "compact", "--json")
     assert document(out).keys() == {"bytes_before", "bytes"}
     _, out, _ = run(copy, "relocate", made / "pictures.tar", "pictures.tar", "--json")
@@ -307,6 +307,12 @@ BAD = [
     (["info", "--store", "nosuch"], "NoStore", "engine ingest"),
     (["info", "--store", "foreign"], "NoStore", "engine ingest"),
     (["verify", "--store", "nosuch"], "NoStore", "engine ingest"),
+    (["index", "--memory", "9" * 400], "BadInput", "more than any memory"),
+    (["index", "--memory", "9" * 400 + "GB"], "BadInput", "more than any memory"),
+    (["index", "--update", "--kind", "ivf"], "BadInput", "--kind is for a new one"),
+    (["index", "--update", "--recall", "0.95"], "BadInput", "--recall is for a new one"),
+    (["index", "--update", "--param", "m=3"], "BadInput", "--param is for a new one"),
+    (["graph", "-k", "9" * 400], "BadInput", "k is more than"),
     (["verify", "--drift", "0"], "BadInput", "--drift 0"),
     (["members", "--limit", "-1"], "Usage", "--limit"),
     (["members", "extra"], "Usage", "extra"),

@@ -188,19 +188,29 @@ def test_removing_a_run_leaves_the_kept_ones(store):
     found = dedupe(store, threshold=0.9)
     gone = {one.id for group in found.groups for one in group.pictures[1:]}
     before = {row["id"] for row in store.images.rows(["id"])}
-    run, images, _ = remove(store, duplicates=found.run)
+    run, images, *_ = remove(store, duplicates=found.run)
     assert (run is not None, images) == (True, found.removable)
     assert {row["id"] for row in store.images.rows(["id"])} == before - gone
     assert verify(store).ok
-    assert remove(store, duplicates=found.run) == (None, 0, 0)
+    assert remove(store, duplicates=found.run)[:3] == (None, 0, 0)
     assert dedupe(store, threshold=0.9, dry_run=True).groups == []
+
+
+def test_the_kept_one_does_not_go_with_those_it_is_kept_for(store):
+    found = dedupe(store, threshold=0.9)
+    kept = next(group.pictures[0] for group in found.groups if group.pictures[0].name == "images/3.jpeg")
+    before = store.images.count()
+    for names, where in ((["images/3.jpeg"], None), ([], "name = 'images/3.jpeg'")):
+        with pytest.raises(BadInput, match=f"{found.run} keeps.*id:{kept.id.hex()[:16]}"):
+            remove(store, names, where=where, duplicates=found.run)
+    assert store.images.count() == before
 
 
 def test_a_group_whose_kept_one_is_gone_stays(store):
     found = dedupe(store, threshold=0.9)
     lost = next(group for group in found.groups if group.pictures[0].name == "images/3.jpeg")
     remove(store, ["images/3.jpeg"])
-    _, images, _ = remove(store, duplicates=found.run)
+    _, images, *_ = remove(store, duplicates=found.run)
     assert images == found.removable - (len(lost.pictures) - 1)
     left = {row["id"] for row in store.images.rows(["id"])}
     assert {one.id for one in lost.pictures[1:]} <= left
@@ -218,7 +228,7 @@ def test_a_removal_that_was_killed_is_told_and_finished(store, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             remove(store, duplicates=found.run)
     assert any(f"engine remove --run {found.run}" in problem for problem in verify(store).problems)
-    _, images, _ = remove(store, duplicates=found.run)
+    _, images, *_ = remove(store, duplicates=found.run)
     assert images == found.removable
     assert verify(store).ok
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -185,7 +186,7 @@ import os, sys
 import engine.retrieval.kept_index
 from engine.retrieval.index import build
 from engine.store import Store
-engine.retrieval.kept_index._publish = lambda *_: os._exit(9)
+engine.retrieval.kept_index.publish = lambda *_: os._exit(9)
 build(Store.open(sys.argv[1]), kind="hnsw")
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -264,6 +265,10 @@ def test_many_queries_at_once_are_those_one_by_one(store):
         ({"kind": "ivf", "params": {"lists": "-3"}}, "lists"),
         ({"params": {"lists": "3"}}, "one kind"),
         ({"memory": -1}, "-1 bytes"),
+        ({"kind": "hnsw", "params": {"m": "99999999999"}}, "m is 99999999999, must be at most"),
+        ({"kind": "hnsw", "params": {"ef_construction": "9" * 400}}, "ef_construction is 9+, must be at most"),
+        ({"kind": "pq", "params": {"width": "99999999999"}}, "width is 99999999999, must be at most"),
+        ({"kind": "ivf", "params": {"lists": "99999999999"}}, "lists is 99999999999, must be at most"),
     ],
 )
 def test_what_cannot_be_built_is_refused(store, options, message):
@@ -283,6 +288,8 @@ def test_the_python_api_says_the_same(store):
     assert built == info(store)["indexes"][0]
     assert collection.search(id="7").index["kind"] == "ivf"
     assert collection.index(update=True) == built
+    with pytest.raises(BadInput, match="what the index was built with"):
+        collection.index(update=True, kind="hnsw")
     graph = collection.graph(k=5)
     near = graph.knn.csr()[_place(store, "7")]
     closest = graph.vectors.ids[near.indices[near.data.argmax()]].tobytes()
@@ -297,6 +304,18 @@ def test_too_few_images_to_measure_an_index_are_said_and_none_is_kept(tmp_path):
         build(few, kind="hnsw")
     assert read(few, few.space()) is None
     assert build(few)["kind"] == "flat"
+
+
+def test_an_index_that_goes_is_told(store, engine):
+    build(store, kind="hnsw")
+    done = json.loads(engine("remove", "made/3.none", "--json", "--store", store.path).stdout)
+    assert (done["images"], done["indexes"], done["graphs"]) == (1, ["made"], [])
+    build(store, kind="hnsw")
+    said = engine("remove", "made/4.none", "--store", store.path).stderr
+    assert "build it again: engine index --space made" in said
+    assert build(store)["dropped"] is False
+    build(store, kind="hnsw")
+    assert "the index before is gone" in engine("index", "--store", store.path).stdout
 
 
 def test_a_state_that_is_none_is_no_index(store):

@@ -498,9 +498,16 @@ def test_the_weights_said_are_a_recipe_that_gives_the_same(two):
         search(two, Query(names=["blue.png"]), space="colour,kept")
 
 
+def test_weights_are_shares_however_large_they_are(two):
+    spaces = [search(two, Query(names=["blue.png"]), space=one) for one in (
+        "colour=1e308,brightness=1e308", "colour=5e-324,brightness=5e-324", "colour,brightness")]  # fmt: skip
+    assert spaces[0].space == spaces[1].space == spaces[2].space
+
+
 @pytest.mark.parametrize(
     ("named", "error", "message"),
     [
+        ("colour=1e308,brightness=1e-308", BadInput, "0.000001"),
         ("colour,nosuch", EmptySpace, "nosuch"),
         ("colour=1,colour=2", BadInput, "each space once"),
         ("colour,,brightness", BadInput, "each space once"),

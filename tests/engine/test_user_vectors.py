@@ -17,6 +17,7 @@ from engine.errors import BadInput, EngineError, FingerprintMismatch
 from engine.ingestion.intake import estimate, intake
 from engine.ingestion.request import Request
 from engine.ingestion.user_vectors import read_vectors
+from engine.remove import remove
 from engine.sources import open_source
 from engine.store import Store
 from tests.engine.colour import BLUE, GREEN, GREY, RED, SPEC, Notes, picture, write_tar
@@ -73,6 +74,25 @@ def as_npy(path, rows=ROWS):
 def test_rows_in_the_order_of_members_a_rejected_one_has_its_row_too(tar, tmp_path):
     bring(tmp_path, as_npy(tmp_path))
     assert_stored(tmp_path, GOOD)
+
+
+def test_what_a_restore_does_not_bring_back_is_said(tar, tmp_path):
+    (tmp_path / "labels.csv").write_text("image,label\nimg2.png,cat\n")
+    bring(tmp_path, as_npy(tmp_path), labels=tmp_path / "labels.csv")
+    store, paths = Store.open(tmp_path / "store"), [str(tmp_path / "pictures.tar")]
+    remove(store, [NAMES[0]])
+    done = intake(tmp_path / "store", Request(paths, encoders=["none"], restore=True, workers=1))
+    assert done["restored"] == 1
+    vectors, labels = done["lacking"]
+    assert vectors.startswith(
+        "1 of 3 images have no vector in space mine; bring it: engine ingest SOURCE --vectors mine="
+    )
+    assert "--labels FILE" in labels
+    remove(store, [NAMES[0]])
+    bring(tmp_path, as_npy(tmp_path), labels=tmp_path / "labels.csv", restore=True)
+    assert_stored(tmp_path, GOOD)
+    again = intake(tmp_path / "store", Request(paths, encoders=["none"], restore=True, workers=1))
+    assert (again["restored"], again["lacking"]) == (0, [])
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float16, np.int32, np.uint8])
