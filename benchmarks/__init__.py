@@ -1,12 +1,22 @@
-"""Measurements: ratios taken in one run, because machines differ and are shared.
+"""Measurements: figures beside published values, and ratios taken in one run, because machines differ and are shared.
 
-ingest.py     an ingest beside the bare decoder and the bare model
-memory.py     the peak memory of an ingest, small and large collection side by side
-search.py     a search in a fresh process at 100,000 × 512
-dedupe.py     near duplicates: precision and recall of pairs of altered photos, per threshold
-precision.py  fp32 beside bf16 and OpenVINO beside torch, on real photos
+suites.py      the suites; bench.py runs one: jobs (job.py) → lines (results.py) → means (summary.py) → tables
+               (report.py) → Markdown and HTML (page.py)
+protocol.py    which protocol a line was measured by
+published.py   published values with their sources
+datasets/      data sets: where they are, how they are read
+stores.py, subject.py, spaces.py, survey.py, leakage.py
+               data set → store → images with classes and splits → vectors of a space; near duplicates across splits
+retrieval.py   pictures as queries
+labels.py      labels from exemplars
+peers/         indexes side by side
+bars.py        ratios to what the machine allows
+soak.py        growth of the commands with n
+measures.py    what the following share
+ingest.py      an ingest beside the bare decoder and the bare model
+memory.py      the peak memory of an ingest, small and large collection side by side
+start.py       a search in a fresh process at 100,000 × 512
+dedupe.py      near duplicates: precision and recall of pairs of altered photos, per threshold
+precision.py   fp32 beside bf16 and OpenVINO beside torch, on real photos
 labels_speed.py  labels from exemplars beside one pass over memory; the memory of label spreading
-peers/        indexes side by side: `engine bench search`
-bars.py       ratios to what the machine allows: `engine bench bars`
-soak.py       growth of the commands with n: `engine bench soak`
 """

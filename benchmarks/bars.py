@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -15,15 +16,18 @@ import numpy as np
 
 from benchmarks.clustered import Clustered
 from benchmarks.generate import generate
+from benchmarks.job import Job, Settings, row
+from benchmarks.measures import report
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import Vectors
 from benchmarks.peers.metrics import Race, Result, cheapest, measured
 from benchmarks.peers.race import race
 from benchmarks.peers.suite import read
 from benchmarks.peers.vectors import Held
-from benchmarks.suites import Settings, row
 from engine.progress import Progress
 from indexers import INDEXES
+
+__all__ = ["jobs", "report"]
 
 ROWS, QUICK_ROWS, DIM = 1_000_000, 20_000, 512
 ROUNDS, BATCH, QUERIES, K = 15, 256, 200, 10
@@ -37,9 +41,14 @@ BLOCK_ROWS = 16_384
 FLAT, ANN = "engine flat", ("engine hnsw", "engine ivf", "engine ivf sq8", "engine pq")
 
 
-def run(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield a row for each bar, with its ratio, what it has to be, and whether it is met."""
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield one job with a row for each bar: its ratio, what it has to be, and whether it is met."""
     rows = settings.rows or (QUICK_ROWS if settings.quick else ROWS)
+    told = {"dataset": f"clustered-{rows}", "dim": DIM, "seed": settings.seed}
+    yield Job(told, partial(_measured, settings, rows, progress))
+
+
+def _measured(settings: Settings, rows: int, progress: Progress) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(dir=settings.output) as folder:
         held = _made(rows, Path(folder), settings.seed)
         with _one_thread():
@@ -132,9 +141,9 @@ def _whole(rows: int, store: Path, seed: int) -> dict[str, float]:
 
 
 def _raced(held: Held, folder: Path, settings: Settings, progress: Progress) -> Race:
-    """Return our indexes side by side: from the raw file of `search` with `reuse`, if it has as many made rows."""
+    """Return our indexes side by side: from the raw file of `search`, if that has as many made rows."""
     raw = settings.output.parent / "search" / "raw-clustered-1m.jsonl.gz"
-    if settings.reuse and raw.exists() and len(held.rows) == ROWS:
+    if raw.exists() and not settings.recompute and len(held.rows) == ROWS:
         progress.note(f"approximate indexes: from {raw}")
         return measured(read(raw))
     progress.note("approximate indexes")

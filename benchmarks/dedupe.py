@@ -15,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from benchmarks.data import Datasets
+from benchmarks.job import Job, Settings
+from benchmarks.measures import photos, report, whole
 from engine import decode, encoders
 from engine.encoders.base import Vectors, prepared
+from engine.progress import Progress
 from engine.sources import open_source
 from engine.store.vectors import unit
+
+__all__ = ["jobs", "report"]
 
 PHOTOS = 300
 SEED = 0
@@ -62,10 +66,15 @@ ALTERED: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
-def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield the one job."""
+    return whole("duplicates", run, settings)
+
+
+def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield, for each threshold, precision and recall over all pairs, and recall of (photo, altered) by alteration."""
-    dataset = data.caltech101()
-    members = [member.data for member in open_source(dataset.source).members() if member.data]
+    found = photos(settings)
+    members = [member.data for member in open_source(found.sources[0]).members() if member.data]
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(members))[:PHOTOS])
     vectors = _vectors([members[place] for place in chosen], scratch)
     versions = 1 + len(ALTERED)
@@ -73,20 +82,20 @@ def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
     family = np.arange(len(vectors)) // versions
     right = np.triu(family[:, None] == family, 1)
     for threshold in THRESHOLDS:
-        found = np.triu(threshold <= S, 1)
-        hits = int((found & right).sum())
+        pairs = np.triu(threshold <= S, 1)
+        hits = int((pairs & right).sum())
         own = S.reshape(len(chosen), versions, len(chosen), versions)[
             np.arange(len(chosen)), 0, np.arange(len(chosen)), 1:
         ]
         yield {
-            "dataset": dataset.name,
-            "note": dataset.note,
+            "dataset": found.name,
+            "pixels": found.pixels,
             "space": "efficientnet_lite0",
             "photos": len(chosen),
             "seed": SEED,
             "threshold": threshold,
-            "pairs": int(found.sum()),
-            "precision": round(hits / max(1, int(found.sum())), 4),
+            "pairs": int(pairs.sum()),
+            "precision": round(hits / max(1, int(pairs.sum())), 4),
             "recall": round(hits / int(right.sum()), 4),
             "recall_by_alteration": dict(
                 zip(ALTERED, (threshold <= own).mean(axis=0).round(4).tolist(), strict=True)

@@ -16,43 +16,55 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import Dataset, Datasets
+from benchmarks.datasets import Found, Unavailable, dataset
+from benchmarks.job import Job, Settings
+from benchmarks.measures import photos, report, whole
 from engine import decode, encoders
 from engine.encoders.base import Encoder, Pixels, decoding_side, prepared
 from engine.encoders.machine import cores
+from engine.progress import Progress
 from engine.sources import open_source
 from engine.sources.base import Member
+
+__all__ = ["jobs", "report"]
 
 SAMPLE = 1500
 REPEATS = 3
 
 
-def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Yield a row for each precision: images a second of model, decoder and ingest, and ingest ÷ bound."""
-    caltech = data.caltech101()
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield the one job."""
+    return whole("ingest", run, settings)
+
+
+def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield figures for each precision: images a second of model, decoder and ingest, and ingest ÷ bound."""
+    found = photos(settings)
     for precision in ("fp32", "bf16"):
-        yield _measure(caltech, precision, scratch / precision)
-    cifar = data.cifar10()
-    if cifar is not None:
-        yield _again(cifar, scratch / "cifar10")
+        yield _measure(found, precision, scratch / precision)
+    try:
+        cifar = dataset("cifar10").find(settings.place())
+    except Unavailable:
+        return
+    yield _again(cifar, scratch / "cifar10")
 
 
-def _measure(dataset: Dataset, precision: str, store: Path) -> dict[str, Any]:
-    source = open_source(dataset.source)
+def _measure(found: Found, precision: str, store: Path) -> dict[str, Any]:
+    source = open_source(found.sources[0])
     members = list(source.members(lambda ordinal: ordinal < SAMPLE))
     encoder = encoders.load("efficientnet_lite0", cache=store / "cache", precision=precision)
     pixels = np.stack([_engine_decode(encoder, member) for member in members])
     encoder.encode(pixels[:64])
     bare = _bare(encoder, members, pixels)
-    wall, images = _ingest(dataset.source, store, precision)
+    wall, images = _ingest(found.sources[0], store, precision)
     after = _bare(encoder, members, pixels)
     # The machine drifts: the bound is the mean of what was measured before and after.
     cost = {name: (bare[name] + after[name]) / 2 for name in bare}
     decoder = min(cost["decode_pillow"], cost["decode_torchvision"])
     bound = (decoder + cost["thumbnail"] + cost["forward"]) / cores()
     return {
-        "dataset": dataset.name,
-        "note": dataset.note,
+        "dataset": found.name,
+        "pixels": found.pixels,
         "encoder": "efficientnet_lite0",
         "precision": precision,
         "images": images,
@@ -118,13 +130,13 @@ def _ingest(source: Path, store: Path, precision: str) -> tuple[float, int]:
     return wall, Store.open(store).images.count()
 
 
-def _again(dataset: Dataset, store: Path) -> dict[str, Any]:
+def _again(found: Found, store: Path) -> dict[str, Any]:
     """Return how long the first and the second ingest of the same source take."""
-    first, images = _ingest(dataset.source, store, "auto")
-    second, _ = _ingest(dataset.source, store, "auto")
+    first, images = _ingest(found.sources[0], store, "auto")
+    second, _ = _ingest(found.sources[0], store, "auto")
     return {
-        "dataset": dataset.name,
-        "note": dataset.note,
+        "dataset": found.name,
+        "pixels": found.pixels,
         "images": images,
         "first_seconds": round(first, 2),
         "again_seconds": round(second, 2),

@@ -7,43 +7,37 @@ and one without any network, of 32 × 32 pixels, which errs on other images.
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from benchmarks.data import Dataset, Datasets
+from benchmarks.job import Job, Settings, row
 from benchmarks.labels_report import draw, markdown
-from benchmarks.suites import Settings, row
-from engine.ingestion.intake import intake
-from engine.ingestion.request import Request
+from benchmarks.spaces import PIXELS, view
+from benchmarks.stores import NETWORK
+from benchmarks.subject import Subject, subject
+from benchmarks.survey import subjects
 from engine.labeling.label_rule import RANGES, SHARES, Cut, Rule
 from engine.labeling.label_scan import at
-from engine.neighbors.graph import graph
 from engine.progress import Progress
-from engine.retrieval.background import background
-from engine.store import Space, Store
-from engine.store.table import in_list
-from engine.store.vectors import unit, vector_rows
+from indexers.background import measure as background
+from indexers.graph import build as knn
 from labelers import LABELERS, Exemplars, Labels
-from labelers.metrics import report
+from labelers.metrics import report as beside_truth
 
-NETWORK, PIXELS = "efficientnet_lite0", "pixels"
+SPACES = (NETWORK, PIXELS)
 DRAWS, QUICK_DRAWS, CLASSES, EXEMPLARS = 20, 3, 3, (1, 3)
 THRESHOLDS, RATES = (0.7, 0.75, 0.8), (1e-3, 1e-4, 1e-5)
 BACKGROUND = "BACKGROUND_Google"
 # Members that a class must have beside its exemplars, so that recall is a share of something.
 LEAST = 5
-SIDE, AXES = 32, 128
 NEIGHBOURS, SAMPLE = 10, 1000
-BATCH = 1000
+GRAPH_K = 15
 
 
 @dataclass(frozen=True)
@@ -51,99 +45,80 @@ class Measured:
     """A space as the labelers see it: unit rows, the graph of neighbours, and the cut that each rule means there."""
 
     name: str
+    fingerprint: str
     X: NDArray[np.float32]
     graph: Any
     rules: dict[str, Cut]
 
 
-def run(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield a row for each space, labeler, rule and number of exemplars; write NAME.md and NAME.png."""
-    dataset = Datasets(settings.data).caltech101()
-    if dataset.note:
-        progress.note(dataset.note)
-    with tempfile.TemporaryDirectory(dir=settings.output) as folder:
-        store = _store(dataset, Path(folder) / "store", progress)
-        spaces, truth = _spaces(store), _truth(store, dataset)
-    shared = overlap(spaces[0].X, spaces[1].X, seed=settings.seed)
-    note = f"10-NN overlap of the spaces {shared:.3f}, chance {NEIGHBOURS / (len(truth) - 1):.4f}"
-    if len(spaces[0].rules) < len(THRESHOLDS) + len(RATES):
-        note += f"; {len(truth)} images have too few pairs for the smallest rates"
-    progress.note(note)
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield a job for each space and number of exemplars, which gives a row for each labeler and rule."""
     draws = QUICK_DRAWS if settings.quick else DRAWS
-    rows = []
-    for one in spaces:
-        for count in EXEMPLARS:
-            progress.note(f"{one.name}, {count} a class: {draws} draws")
-            for found in measured(one, truth, count, draws, settings.seed):
-                rows.append(_row(dataset, one, count, draws, settings.seed, found, note))
-                yield rows[-1]
-    (settings.output / f"{dataset.name}.md").write_text(markdown(rows, dataset.note, note))
-    draw(rows, settings.output / f"{dataset.name}.png")
-    progress.note(f"written: {settings.output}/{dataset.name}.md, {dataset.name}.png")
+    names = settings.datasets or (("sample",) if settings.quick else ("caltech101",))
+    for one in subjects("labels", replace(settings, datasets=names), progress):
+        if isinstance(one, Job):
+            yield one
+            continue
+        # Those that belong to no class are among the rest.
+        whole = subject(replace(one.found, left_out=()), one.store)
+        spaces = cache(partial(_spaces, whole, progress))
+        for space in SPACES:
+            told = {"dataset": one.found.name, "data": whole.data, "space": space, "seed": settings.seed}
+            for count in EXEMPLARS:
+                yield Job(
+                    {**told, "exemplars": count, "draws": draws},
+                    partial(_rows, whole, spaces, space, count, draws, settings),
+                )
+
+
+def _rows(
+    one: Subject, spaces: Callable[[], Mapping[str, Measured]], space: str, count: int, draws: int, settings: Settings
+) -> list[dict[str, Any]]:
+    truth = np.array(one.classes)[one.codes]
+    seen = spaces()
+    shared = overlap(*(seen[name].X for name in SPACES), seed=settings.seed)
+    note = f"10-NN overlap of the spaces {shared:.3f}, chance {NEIGHBOURS / (len(truth) - 1):.4f}"
+    if len(seen[space].rules) < len(THRESHOLDS) + len(RATES):
+        note += f"; {len(truth)} images have too few pairs for the smallest rates"
+    found = measured(seen[space], truth, count, draws, settings.seed)
+    return [_row(one, seen[space], count, draws, settings.seed, line, note) for line in found]
+
+
+def report(rows: Sequence[dict[str, Any]], settings: Settings, progress: Progress) -> None:
+    """Write NAME.md and NAME.png of each data set."""
+    for name in dict.fromkeys(one["dataset"] for one in rows if one["available"]):
+        own = [one for one in rows if one["dataset"] == name and one["available"]]
+        stem = f"{name}-quick" if settings.quick else name
+        (settings.output / f"{stem}.md").write_text(markdown(own, None, own[0]["note"]))
+        draw(own, settings.output / f"{stem}.png")
+        progress.note(f"written: {settings.output}/{stem}.md, {stem}.png")
 
 
 def _row(
-    dataset: Dataset, space: Measured, count: int, draws: int, seed: int, found: dict[str, Any], note: str
+    one: Subject, space: Measured, count: int, draws: int, seed: int, found: dict[str, Any], note: str
 ) -> dict[str, Any]:
     params = {"rule": found["rule"], "exemplars": count, "draws": draws, "threshold": found["threshold"]}
     return row(
-        "labels", dataset.name, found["labeler"], params=params, metrics=found["metrics"], seconds=found["seconds"],
-        seed=seed, space=space.name, note="; ".join(filter(None, [note, dataset.note])),
+        "labels", one.found.name, found["labeler"], params=params, metrics=found["metrics"], seconds=found["seconds"],
+        seed=seed, split=one.split, space=space.name, fingerprint=space.fingerprint, pixels=one.found.pixels,
+        images=len(one.ids), store_version=one.store.versions(), note=note,
     )  # fmt: skip
 
 
-def _store(dataset: Dataset, path: Path, progress: Progress) -> Store:
-    """Return the data set ingested with the bundled network, and its pixels as vectors that somebody brought."""
-    intake(path, Request([str(dataset.source)], encoders=[NETWORK]), progress=progress)
-    store = Store.open(path)
-    ids = [one.tobytes() for one in store.vectors(store.space(NETWORK)).ids]
-    rows = reduced(np.concatenate([_thumbnails(store, ids[at : at + BATCH]) for at in range(0, len(ids), BATCH)]))
-    with store.run("ingest", {"vectors": PIXELS, "spaces": [PIXELS]}) as made:
-        space = store.declare(Space(PIXELS, "0" * 12, rows.shape[1], "user"), made.name)
-        for start in range(0, len(ids), BATCH):
-            part = unit(rows[start : start + BATCH], PIXELS)
-            store.vectors_table(space).merge(vector_rows(ids[start : start + BATCH], part))
-    return store
+def _spaces(one: Subject, progress: Progress) -> dict[str, Measured]:
+    """Return both spaces in memory, rows in the order of the subject."""
+    rows = np.arange(len(one.ids))
+    seen = {name: view(one, name, progress) for name in SPACES}
+    return {name: _space(one.fingerprint, name, one.take(rows)) for name, one in seen.items()}
 
 
-def _thumbnails(store: Store, ids: Sequence[bytes]) -> NDArray[np.float32]:
-    """Return the pixels of pictures shrunk to 32 × 32, float32 (n, 3072)."""
-    found = {one["id"]: one["thumbnail"] for one in store.thumbnails.rows(where=in_list("id", list(ids)))}
-    small = (Image.open(BytesIO(found[one])).convert("RGB").resize((SIDE, SIDE)) for one in ids)
-    return np.stack([np.asarray(one, np.float32).ravel() for one in small])
-
-
-def reduced(pixels: NDArray[np.float32], axes: int = AXES) -> NDArray[np.float32]:
-    """Return the rows on their first principal axes (n, axes), the mean taken away."""
-    centred = pixels - pixels.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    return np.ascontiguousarray(centred @ directions[:, ::-1][:, :axes])
-
-
-def _spaces(store: Store) -> list[Measured]:
-    """Return both spaces in memory, rows in one order."""
-    order = np.sort(store.vectors(store.space(NETWORK)).ids.view("S32").ravel()).view(np.uint8).reshape(-1, 32)
-    return [_space(store, store.space(name), order) for name in (NETWORK, PIXELS)]
-
-
-def _space(store: Store, space: Space, ids: NDArray[np.uint8]) -> Measured:
-    made = graph(store, space.name)
-    places = made.vectors.positions(ids)
-    random = background(store, space, made.vectors)
+def _space(fingerprint: str, name: str, X: NDArray[np.float32]) -> Measured:
+    random = background(X)
     rules = {f"at {value:g}": Cut(value, None) for value in THRESHOLDS}
     # Few images have few pairs, and those resolve no small rate.
     resolved = [rate for rate in RATES if rate * (random.pairs + 1) >= 1]
     rules |= {f"fpr {rate:.0e}": Cut(random.threshold(rate), rate) for rate in resolved}
-    whole = made.knn.csr()[places][:, places].tocsr()
-    return Measured(space.name, np.asarray(made.vectors.matrix[places]), whole, rules)
-
-
-def _truth(store: Store, dataset: Dataset) -> NDArray[np.str_]:
-    """Return the class of each row, in the order of `_spaces`."""
-    classes = dataset.classes()
-    names = store.members.rows(["name", "image"], "image IS NOT NULL")
-    known = {one["image"]: classes[one["name"]] for one in names}
-    return np.array([known[image] for image in sorted(known)])
+    return Measured(name, fingerprint, X, knn(X, GRAPH_K).csr(), rules)
 
 
 def overlap(A: NDArray[np.float32], B: NDArray[np.float32], *, seed: int = 0) -> float:
@@ -205,7 +180,7 @@ def _rates(
         right[truth == name] = code
     judged = np.ones(len(truth), bool)
     judged[rows.ravel()] = False
-    done = report(right[judged], found.codes[judged], classes=len(chosen))
+    done = beside_truth(right[judged], found.codes[judged], classes=len(chosen))
     return done.micro.precision, done.micro.recall, done.covered
 
 

@@ -18,8 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import Datasets
+from benchmarks.job import Job, Settings
+from benchmarks.measures import report, whole
+from engine.progress import Progress
 from labelers import Exemplars, nearest, propagate
+
+__all__ = ["jobs", "report"]
 
 ROWS, DIM, CLASSES = 1_000_000, 512, 3
 EXEMPLARS = (3, 30)
@@ -27,7 +31,12 @@ RUNS = 7
 SEED = 0
 
 
-def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield the one job."""
+    return whole("speed", run, settings)
+
+
+def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield what labels by 3 and by 30 exemplars cost beside a pass, then the memory that label spreading takes."""
     for count in EXEMPLARS:
         yield _alone(f"measure({count})")

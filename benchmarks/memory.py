@@ -13,27 +13,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import Datasets
+from benchmarks.datasets import Unavailable, dataset
+from benchmarks.job import Job, Settings
+from benchmarks.measures import report, whole
 from benchmarks.processes import family
+from engine.progress import Progress
+
+__all__ = ["jobs", "report"]
 
 SMALL = 5000
 INTERVAL = 0.25
 
 
-def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Yield the peaks and their ratio; nothing where CIFAR-10 is not at hand."""
-    cifar = data.cifar10()
-    if cifar is None:
-        yield {"available": False, "note": f"{data.folder}/cifar10/cifar10.tar is not there"}
-        return
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield the one job."""
+    return whole("memory", run, settings)
+
+
+def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield the peaks and their ratio; raise `Unavailable` where CIFAR-10 is not at hand as one file."""
+    cifar = dataset("cifar10").find(settings.place())
+    source = cifar.sources[0]
+    if not source.is_file():
+        raise Unavailable(f"{source} is a folder", "pack it: tar cf cifar10.tar train test")
     small = scratch / "small.tar"
-    _first(cifar.source, small, SMALL)
+    _first(source, small, SMALL)
     few, _ = peak(small, scratch / "small")
-    many, images = peak(cifar.source, scratch / "large")
+    many, images = peak(source, scratch / "large")
     yield {
         "dataset": cifar.name,
-        "note": cifar.note,
-        "images": [SMALL, images],
+        "pixels": cifar.pixels,
+        "sizes": [SMALL, images],
         "peak_mib": [round(few / 2**20), round(many / 2**20)],
         "ratio": round(many / few, 3),
     }

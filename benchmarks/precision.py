@@ -10,25 +10,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data import Datasets
+from benchmarks.datasets.caltech101 import LEFT_OUT
+from benchmarks.job import Job, Settings
+from benchmarks.measures import named_labels, photos, report, whole
 from engine import encoders
 from engine.encoders.base import Vectors
 from engine.encoders.torch_runtime import TorchRuntime
+from engine.progress import Progress
 from engine.sources import open_source
 from engine.store.vectors import unit
 from engine.workers import DecodePool
 
 K = 10
 QUERIES = 1000
-# A data set's images that belong to none of its classes, and one that another class contains.
-LEFT_OUT = ("BACKGROUND_Google", "Faces_easy")
+
+__all__ = ["jobs", "report"]
 
 
-def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield the one job."""
+    return whole("precisions", run, settings)
+
+
+def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield, for each runtime and precision, cosine to torch fp32, 10-NN overlap with it, and P@10."""
-    dataset = data.caltech101()
-    classes = dataset.classes()
-    names, pixels = _pixels(dataset.source, {name for name, label in classes.items() if label not in LEFT_OUT})
+    found = photos(settings)
+    classes = named_labels(found)
+    names, pixels = _pixels(found.sources[0], {name for name, label in classes.items() if label not in LEFT_OUT})
     labels = np.array([classes[name] for name in names])
     rng = np.random.default_rng(0)
     queries = np.sort(rng.permutation(len(names))[:QUERIES])
@@ -40,8 +48,8 @@ def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
             near, true = _neighbours(vectors, queries), _neighbours(reference, queries)
             cosines = np.einsum("ij,ij->i", vectors.astype(np.float64), reference.astype(np.float64))
             yield {
-                "dataset": dataset.name,
-                "note": dataset.note,
+                "dataset": found.name,
+                "pixels": found.pixels,
                 "images": len(names),
                 "queries": len(queries),
                 "seed": 0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,3 +62,37 @@ def anonymous(pid: int) -> int:
         return 0
     sizes = dict(line.split(":", 1) for line in lines)
     return sum(1024 * int(sizes[name].split()[0]) for name in ("RssAnon", "RssShmem") if name in sizes)
+
+
+class Watch:
+    """Samples the anonymous memory of this process and its descendants while a block runs.
+
+    `peak_bytes` is None where there is no /proc.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes: int | None = None
+        self.seconds = 0.0
+        self._stop = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._began = time.perf_counter()
+        self._look()
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.seconds = time.perf_counter() - self._began
+        self._stop.set()
+        self._sampler.join()
+        self._look()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self._look()
+
+    def _look(self) -> None:
+        if Path("/proc/self/status").exists():
+            now = sum(anonymous(pid) for pid in family(os.getpid()))
+            self.peak_bytes = max(now, self.peak_bytes or 0)

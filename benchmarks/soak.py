@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.generate import SPACE
+from benchmarks.job import Job, Settings, row
+from benchmarks.measures import report
 from benchmarks.processes import watched
-from benchmarks.suites import Settings, row
 from engine.progress import Progress
+
+__all__ = ["jobs", "report"]
 
 ROWS, QUICK_ROWS, DIM = 10_000_000, 10_000, 32
 # In this order, each as its own process: what a removal leaves must pass `verify` again.
@@ -33,16 +37,21 @@ generate(Path(sys.argv[1]), rows=int(sys.argv[2]), dim=int(sys.argv[3]), seed=in
 """
 
 
-def run(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield a row for each command and size; a command that fails or is not there says so in its row."""
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield a job for each size, with a row for each command; one that fails or is not there says so in its row."""
     most = settings.rows or (QUICK_ROWS if settings.quick else ROWS)
     for rows in (most // 100, most // 10, most):
-        store = settings.output / f"soak-{rows}"
+        told = {"dataset": f"made-{rows}", "dim": DIM, "seed": settings.seed}
+        yield Job(told, partial(_rows, settings, rows, progress))
+
+
+def _rows(settings: Settings, rows: int, progress: Progress) -> list[dict[str, Any]]:
+    store = settings.output / f"soak-{rows}"
+    shutil.rmtree(store, ignore_errors=True)
+    try:
+        return list(_size(store, rows, settings.seed, progress))
+    finally:
         shutil.rmtree(store, ignore_errors=True)
-        try:
-            yield from _size(store, rows, settings.seed, progress)
-        finally:
-            shutil.rmtree(store, ignore_errors=True)
 
 
 def _size(store: Path, rows: int, seed: int, progress: Progress) -> Iterator[dict[str, Any]]:

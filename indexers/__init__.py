@@ -9,6 +9,7 @@ ivf.py          IVFIndex: inverted lists, of fp32 or 8-bit rows
 pq.py           PQIndex: 4-bit codes
 faiss_index.py  FaissIndex: the last four propose, and exact scores decide
 metrics.py      recall
+ranking.py      average precision, precision and recall at k
 tune.py         tune: the least effort that reaches a recall
 choose.py       choose: which index for how many rows
 background.py    Background: what random pairs score, and so what a score is worth

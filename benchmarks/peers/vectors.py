@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clustered import Clustered
-from benchmarks.data import Dataset, Datasets
+from benchmarks.datasets import DATASETS, Found, dataset
+from benchmarks.job import Settings
 from benchmarks.peers.base import Positions, Vectors
-from benchmarks.suites import Settings
 from engine.errors import BadInput
 from indexers.exact import ExactIndex
 
@@ -20,11 +20,7 @@ from indexers.exact import ExactIndex
 DEPTH = 110
 QUERIES, QUICK_QUERIES, QUICK_ROWS = 500, 40, 3000
 MADE = {"clustered-100k": (100_000, 500), "clustered-1m": (1_000_000, 100)}
-REAL: dict[str, Callable[[Datasets], Dataset | None]] = {
-    "caltech101": Datasets.caltech101,
-    "cifar10": Datasets.cifar10,
-}
-NAMES = (*REAL, *MADE)
+NAMES = (*DATASETS, *MADE)
 
 
 @dataclass(frozen=True)
@@ -41,17 +37,14 @@ class Held:
 
 
 def prepare(name: str, settings: Settings) -> Held:
-    """Return a data set of `NAMES`, or the vectors of `settings.vectors`; raise `BadInput` where it is not at hand."""
+    """Return a data set of `NAMES`, or the vectors of `settings.vectors`; raise `Unavailable` if it is not here."""
     if settings.vectors is not None:
         return _split(name, _read(settings.vectors), settings)
     if name in MADE:
         return _made(name, settings)
-    if name not in REAL:
+    if name not in DATASETS:
         raise BadInput(f"there is no data set {name!r}", f"one of: {', '.join(NAMES)}; or --vectors FILE.npy")
-    dataset = REAL[name](Datasets(settings.data))
-    if dataset is None:
-        raise BadInput(f"{name} is not in {settings.data}", "name the folder with --data")
-    return _split(dataset.name, _encoded(dataset, settings), settings)
+    return _split(name, _encoded(dataset(name).find(settings.place()), settings), settings)
 
 
 def truth(held: Held) -> Iterator[tuple[Positions, NDArray[np.float64]]]:
@@ -103,13 +96,12 @@ def _read(path: Path) -> Vectors:
     return unit(loaded, path.stem)
 
 
-def _encoded(dataset: Dataset, settings: Settings) -> Vectors:
-    """Return the vectors that the bundled network gives; the store stays in the output folder for the next time."""
-    from engine.ingestion.intake import intake
-    from engine.ingestion.request import Request
-    from engine.store import Store
+def _encoded(found: Found, settings: Settings) -> Vectors:
+    """Return the vectors that the bundled network gives, in the order of the images' ids."""
+    from benchmarks.stores import NETWORK, store_of
+    from engine.progress import Silent
+    from engine.store.vectors import sort_key
 
-    store = settings.output / f"store-{dataset.name}"
-    intake(store, Request([str(dataset.source)], encoders=["efficientnet_lite0"]))
-    opened = Store.open(store)
-    return opened.vectors(opened.space("efficientnet_lite0")).matrix
+    store = store_of(found, settings.stores, Silent())
+    vectors = store.vectors(store.space(NETWORK))
+    return np.asarray(vectors.matrix[np.argsort(sort_key(vectors.ids), kind="stable")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 
 import click
@@ -11,54 +10,80 @@ from engine.cli.output import FILE, emit, json_option, progress, table
 
 
 @click.command
-@click.argument("suite")
-@click.option("--data", type=FILE, help="Holds caltech101/ and cifar10/ (default: the variable ENGINE_DATA, or data).")
-@click.option("--dataset", multiple=True, help="Repeatable: caltech101, cifar10, clustered-100k, clustered-1m.")
-@click.option("--vectors", type=FILE, help="A .npy file (n, dim) to measure on instead.")
+@click.argument("suites", nargs=-1, required=True, metavar="SUITE...")
+@click.option(
+    "--data", type=FILE, envvar="ENGINE_DATA", default="data", show_default=True,
+    help="The folder of data sets (variable ENGINE_DATA), or a store with labels.",
+)  # fmt: skip
+@click.option("--dataset", multiple=True, help="Repeatable: fashion-mnist, mnist, cifar10, cifar100, digits, …")
+@click.option("--space", multiple=True, help="Repeatable: a space to look at, instead of the suite's own.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many seeds.")
+@click.option("--download", is_flag=True, help="Fetch data sets that are not there from their own sites.")
+@click.option("--vectors", type=FILE, help="A .npy file (n, dim) for the suite search.")
 @click.option("--rows", type=int, help="How many made rows, where the suite makes them.")
 @click.option("--output", type=FILE, default="build/bench", show_default=True, help="The folder of what was measured.")
-@click.option("--quick", is_flag=True, help="A small run that shows that it works.")
-@click.option("--skip", multiple=True, help="A competitor to leave out; its row says so.")
-@click.option("--reuse", is_flag=True, help="Only compute tables and pictures again from what was measured.")
+@click.option("--quick", is_flag=True, help="A small run that shows that it works; every row says so.")
+@click.option("--skip", multiple=True, help="A competitor of search to leave out; its row says so.")
+@click.option("--reuse", is_flag=True, help="Measure nothing: tables and pictures again from what was measured.")
+@click.option("--recompute", is_flag=True, help="Measure anew what was measured before.")
 @json_option
 def command(
     *,
-    suite: str,
-    data: Path | None,
+    suites: tuple[str, ...],
+    data: Path,
     dataset: tuple[str, ...],
+    space: tuple[str, ...],
+    seeds: int,
+    download: bool,
     vectors: Path | None,
     rows: int | None,
     output: Path,
     quick: bool,
     skip: tuple[str, ...],
     reuse: bool,
+    recompute: bool,
     json: bool,
 ) -> None:
-    """Measure: search (peers side by side), bars (ratios to limits), soak (growth with n), labels (by exemplars)."""
-    from benchmarks.data import DATA
-    from benchmarks.suites import SUITES, Settings
-    from benchmarks.suites import suite as chosen
+    """Measure suites, beside published values where there are any. What was measured before is not measured again.
+
+    \b
+    retrieval  mAP, precision and recall, by class
+    labels     labels from exemplars
+    search     indexes beside other libraries
+    bars       ratios to what the machine allows
+    soak       growth of the commands with n
+    ingest memory start duplicates precisions speed
+               speed and memory of single parts
+    all        the first three
+    """
+    from benchmarks.bench import bench, suite
+    from benchmarks.job import Settings
+    from benchmarks.suites import ALL
     from engine.errors import BadInput
 
-    if suite not in SUITES:
-        raise BadInput(f"there is no suite {suite!r}", f"one of: {', '.join(SUITES)}")
-    folder = output / suite
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(folder, data or DATA, dataset, rows, vectors, quick, reuse, skip)
-    with progress() as drawn, (folder / "results.jsonl").open("w") as kept:
-        measured = []
-        for row in chosen(suite)(settings, drawn):
-            kept.write(jsonlib.dumps(row) + "\n")
-            kept.flush()
-            measured.append(row)
-            if json:
-                emit(row)
-    if not json:
-        table(("dataset", "method", "params", "metrics"), [_cells(row) for row in measured])
+    if reuse and recompute:
+        raise BadInput("--reuse measures nothing and --recompute all", "give one of them")
+    names = list(dict.fromkeys(one for name in suites for one in (ALL if name == "all" else (name,))))
+    for name in names:
+        suite(name)
+    for name in names:
+        settings = Settings(
+            output / name, data, dataset, space, seeds, rows, vectors, quick, reuse, recompute, download, skip
+        )
+        with progress() as drawn:
+            measured = []
+            for row in bench(name, settings, drawn):
+                measured.append(row)
+                if json:
+                    emit(row)
+        if not json:
+            table(("dataset", "space", "method", "params", "metrics"), [_cells(row) for row in measured])
 
 
-def _cells(row: dict) -> tuple[str, str, str, str]:
+def _cells(row: dict) -> tuple[str, ...]:
     def listed(values: dict) -> str:
-        return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
+        told = {name: value for name, value in values.items() if not isinstance(value, dict | list)}
+        return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in told.items())
 
-    return row["dataset"], row["method"], listed(row["params"]), listed(row["metrics"]) or row["note"]
+    metrics = listed(row["metrics"]) or row["note"] or ""
+    return row["dataset"], row["space"] or "", row["method"], listed(row["params"]), metrics

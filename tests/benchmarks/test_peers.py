@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.bench import bench
 from benchmarks.clustered import Clustered
+from benchmarks.job import Settings
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, cheapest, front, measured, recall
 from benchmarks.peers.race import race
 from benchmarks.peers.report import markdown, summary, verdict
-from benchmarks.peers.suite import run
+from benchmarks.peers.suite import _row, report
 from benchmarks.peers.vectors import Held
-from benchmarks.suites import Settings
 from engine.errors import BadInput
 from engine.progress import Silent
 
@@ -182,7 +183,9 @@ def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
     assert [line["round"] for line in blocks] == sorted(line["round"] for line in blocks)
     with gzip.open(tmp_path / "raw-tiny.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
-    rows = list(run(Settings(tmp_path, reuse=True), Silent()))
+    found = measured(lines)
+    rows = [_row(found, one) for one in found.results]
+    report(rows, Settings(tmp_path), Silent())
     assert [(row["method"], row["available"]) for row in rows] == [
         ("numpy", True), ("engine exact", True), ("absent", False),
     ]  # fmt: skip
@@ -193,8 +196,8 @@ def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
 
 
 def test_nothing_to_reuse_is_said(tmp_path):
-    with pytest.raises(BadInput, match="no raw"):
-        list(run(Settings(tmp_path, reuse=True), Silent()))
+    with pytest.raises(BadInput, match="no such rows"):
+        list(bench("search", Settings(tmp_path, reuse=True), Silent()))
 
 
 def test_a_plot_of_nothing_but_the_missing_is_drawn(tmp_path: Path):

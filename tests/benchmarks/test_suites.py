@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from benchmarks.bars import in_turns
+from benchmarks.bench import suite
 from benchmarks.clustered import BLOCK_ROWS, Clustered
 from benchmarks.generate import generate
+from benchmarks.job import row
 from benchmarks.processes import watched
-from benchmarks.suites import SUITES, row, suite
+from benchmarks.suites import SUITES
 from engine.retrieval.query import Query
 from engine.retrieval.search import search
 from engine.store import Store
@@ -59,7 +61,7 @@ def test_turns_call_each_once_a_round():
 
 @pytest.mark.parametrize("name", sorted(SUITES))
 def test_every_suite_is_there(name):
-    assert callable(suite(name))
+    assert callable(suite(name).jobs) and callable(suite(name).report)
 
 
 def test_a_row_without_metrics_was_not_available():

@@ -10,15 +10,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.data import Datasets
 from benchmarks.generate import generate
+from benchmarks.job import Job, Settings
+from benchmarks.measures import report, whole
+from engine.progress import Progress
+
+__all__ = ["jobs", "report"]
 
 ROWS, DIM = 100_000, 512
 RUNS = 9
 SEED = 0
 
 
-def run(data: Datasets, scratch: Path) -> Iterator[dict[str, Any]]:
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield the one job."""
+    return whole("start", run, settings)
+
+
+def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield the median seconds of a search process and of a bare Python process."""
     store = scratch / "store"
     generate(store, rows=ROWS, dim=DIM)

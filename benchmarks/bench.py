@@ -1,0 +1,83 @@
+"""A suite run to its end: jobs that have no rows yet are measured, then tables and pictures are made from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+
+from benchmarks.job import Job, Settings
+from benchmarks.processes import Watch
+from benchmarks.protocol import protocol
+from benchmarks.published import beside
+from benchmarks.results import Results, Row
+from benchmarks.suites import SUITES
+from engine.errors import BadInput
+from engine.progress import Progress
+
+
+class Suite(Protocol):
+    """A module of `SUITES`."""
+
+    jobs: Callable[[Settings, Progress], Iterator[Job]]
+    report: Callable[[Sequence[Row], Settings, Progress], None]
+
+
+def suite(name: str) -> Suite:
+    """Return the module of a suite; raise `BadInput` if there is none of that name."""
+    if name not in SUITES:
+        raise BadInput(f"there is no suite {name!r}", f"one of: {', '.join(SUITES)}")
+    found: Any = import_module(SUITES[name])
+    return found
+
+
+def bench(name: str, settings: Settings, progress: Progress) -> Iterator[Row]:
+    """Yield the rows of a suite, measured now or before, and write its report; see `Settings` for what is asked."""
+    chosen, version = suite(name), protocol(name)
+    settings.output.mkdir(parents=True, exist_ok=True)
+    results = Results(settings.output / "results.jsonl")
+    if settings.recompute:
+        results.forget(lambda one: _asked(one, settings))
+    if settings.reuse:
+        rows = [one for one in results.rows() if _asked(one, settings)]
+        if not rows:
+            raise BadInput(f"there are no such rows in {results.path}", f"measure first: engine bench {name}")
+        yield from rows
+    else:
+        rows = []
+        for job in chosen.jobs(settings, progress):
+            for one in _measured(name, version, job, results, settings, progress):
+                rows.append(one)
+                yield one
+    chosen.report(rows, settings, progress)
+
+
+def _asked(one: Row, settings: Settings) -> bool:
+    wanted = not settings.datasets or one["dataset"] in settings.datasets
+    return wanted and bool(one.get("quick")) == settings.quick
+
+
+def _measured(name: str, version: str, job: Job, results: Results, settings: Settings, progress: Progress) -> list[Row]:
+    key = job.key(name, version, quick=settings.quick)
+    if done := results.done(key):
+        return done
+    said = [str(job.what[part]) for part in ("dataset", "space", "method") if job.what.get(part)]
+    seed = f", seed {job.what['seed']}" if "seed" in job.what else ""
+    progress.note(f"{name}: {', '.join(said)}{seed}")
+    with Watch() as watch:
+        found = list(job.run())
+    rows = [
+        {
+            **one,
+            "seconds": watch.seconds if one["seconds"] is None else one["seconds"],
+            "peak_bytes": watch.peak_bytes if one["peak_bytes"] is None else one["peak_bytes"],
+            "published": beside(one),
+            "protocol": version,
+            "quick": settings.quick,
+            "key": key,
+            "part": [number, len(found)],
+        }
+        for number, one in enumerate(found)
+    ]
+    results.append(rows)
+    return rows
