@@ -66,7 +66,8 @@ def matrix_of(store: Store, space: Space) -> VectorCache:
     ids = np.ascontiguousarray(common).view(np.uint8).reshape(-1, ID_BYTES)
     parts = [(cache.matrix, cache.positions(ids), root) for cache, root in caches]
     version, state = max(cache.version for cache, _ in caches), "+".join(cache.identity for cache, _ in caches)
-    return VectorCache(ids, FusedMatrix(parts), version, identity=state)  # type: ignore[arg-type]
+    temporary = any(cache.temporary for cache, _ in caches)
+    return VectorCache(ids, FusedMatrix(parts), version, identity=state, temporary=temporary)  # type: ignore[arg-type]
 
 
 def identity_of(store: Store, space: Space) -> str:

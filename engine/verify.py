@@ -22,6 +22,7 @@ from engine.progress import Progress, Silent
 from engine.remove import unfinished
 from engine.select import connect
 from engine.store import Space, Store, durable
+from engine.store.seals import broken
 from engine.store.table import first_line, literal
 from engine.store.vectors import drop, id_array, matrix, sort_key, unit
 
@@ -104,6 +105,10 @@ def verify(store: Store, *, read_bytes: bool = False, progress: Progress | None 
             for space in store.spaces().values():
                 if not space.virtual:
                     _space(store, space, verdict)
+            verdict.problems += [
+                f"{state.parent.relative_to(store.path)} is not as it was written; run: engine verify --repair"
+                for state in broken(store.cache)
+            ]
     except StoreDamaged as error:
         verdict.problems.append(str(error))
         return verdict
@@ -208,7 +213,7 @@ def _bytes(store: Store, progress: Progress) -> Iterator[str]:
 
 
 def repair(store: Store) -> list[str]:
-    """Remove the manifests that a power loss left empty; return what came back, table by table."""
+    """Remove the manifests that a power loss left empty, and what others changed in the cache; return what was done."""
     done = []
     with store.lock(alone=True):
         for path in sorted(store.path.glob("*.lance")):
@@ -218,6 +223,10 @@ def repair(store: Store) -> list[str]:
             # They may come from a version that is gone, whose number the next write takes.
             drop(store.cache / "vectors")
             drop_graphs(store)
+        for state in broken(store.cache):
+            # What nothing vouches for is made anew when it is needed; an index is not: it has to be asked for.
+            state.unlink()
+            done.append(f"{state.parent.relative_to(store.path)} was not as it was written: it counts no more")
     return done
 
 

@@ -23,6 +23,7 @@ def show(answer: Answer) -> None:
         f"{len(answer.hits)} of {counted(answer.rows, 'image')} {_place(answer)}"
         + ("" if answer.complete or answer.threshold is None else "; more qualify than -k lets through")
     )
+    _notes(answer)
     newer = answer.index.get("newer", 0)
     if newer > MUCH * answer.rows:
         say(
@@ -43,6 +44,7 @@ def show_many(answers: Iterable[Answer]) -> None:
     table(("query", "rank", "score", "fpr", "name", "label"), rows())
     for answer in last:
         say(_place(answer))
+        _notes(answer)
 
 
 def show_written(written: Written, *, json: bool) -> None:
@@ -53,6 +55,7 @@ def show_written(written: Written, *, json: bool) -> None:
     hits, queries = counted(written.hits, "hit"), f"{written.queries} {'query' if written.queries == 1 else 'queries'}"
     print(f"{hits} of {queries} in {written.path}")
     say(_place(written))
+    _notes(written)
 
 
 def document(answer: Answer) -> dict[str, Any]:
@@ -78,7 +81,13 @@ def document(answer: Answer) -> dict[str, Any]:
         "index": answer.index,
         "hits": hits,
         "store_version": answer.store_version,
+        "notes": list(answer.notes),
     }
+
+
+def _notes(answer: Answer | Written) -> None:
+    for note in answer.notes:
+        say(f"note: {note}")
 
 
 def _row(hit: Hit) -> tuple[float, str, str, str | None]:

@@ -22,7 +22,8 @@ from engine.interrupt import deferred
 from engine.progress import Progress, Silent
 from engine.store import Space, Store, VectorCache
 from engine.store.durable import empty, folders, fsync, locked, own_folder, publish, require_space
-from engine.store.vectors import LOCK, STATE
+from engine.store.seals import STATE, Seals, all_renewed, seal
+from engine.store.vectors import LOCK
 from indexers.graph import SAMPLE, KnnGraph, columns, method, neighbors, proposer, recall
 
 K = 15
@@ -30,11 +31,15 @@ K = 15
 MOST_K = 2**31 - 1
 SEED = 0
 BLOCK_ROWS = 4096
+PARTS = ("indices", "scores")
 
 
 @dataclass(frozen=True)
 class Built:
-    """What state.json says of a graph. `k` is the number of columns; `identity` that of the vectors it was made of."""
+    """What state.json says of a graph. `k` is the number of columns; `identity` that of the vectors it was made of.
+
+    `seals` are those of its files: one that is not as it was written makes the graph none.
+    """
 
     name: str
     identity: str
@@ -46,6 +51,7 @@ class Built:
     recall: float
     sample: int
     seconds: float
+    seals: Seals
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ def graph(
         old = _read(folder)
         fresh = old is not None and old.identity == vectors.identity
         if old is not None and fresh and not rebuild and (old.kind == "exact" or not exact):
+            if asdict(old) != json.loads((folder / STATE).read_text()):
+                publish(folder / STATE, asdict(old))
             return Graph(chosen.name, vectors, _map(folder, old), old)
         if old is not None and not fresh:
             progress.note(
@@ -179,9 +187,10 @@ def _read(folder: Path) -> Built | None:
     """Return what state.json says, or None if it does not vouch for two whole files."""
     try:
         built = Built(**json.loads((folder / STATE).read_text()))
-        sizes = [(folder / f"{built.name}.{part}").stat().st_size for part in ("indices", "scores")]
-        return built if sizes == [built.rows * built.k * 4] * 2 else None
-    except (OSError, ValueError, TypeError):
+        seals = all_renewed(folder, built.seals)
+        whole = [one["size"] for one in built.seals.values()] == [built.rows * built.k * 4] * len(PARTS)
+        return replace(built, seals=seals) if whole and seals is not None else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -214,10 +223,12 @@ def _build(folder: Path, space: str, vectors: VectorCache, k: int, kind: str, pr
             begun.update(done=done + len(rows), seconds=time.monotonic() - started)
             publish(folder / "begun.json", {**asked, **begun})
             progress.advance(len(rows))
-    built = Built(begun["name"], **asked, params=source.params, recall=1.0, sample=0, seconds=0.0)
+    built = Built(begun["name"], **asked, params=source.params, recall=1.0, sample=0, seconds=0.0, seals={})
     if kind != "exact":
         built = replace(built, recall=round(recall(X, _map(folder, built), seed=SEED), 4), sample=min(n, SAMPLE))
-    built = replace(built, seconds=round(time.monotonic() - started, 3))
+    names = [f"{built.name}.{part}" for part in PARTS]
+    seals = {name: seal(folder / name) for name in names}
+    built = replace(built, seals=seals, seconds=round(time.monotonic() - started, 3))
     publish(folder / STATE, asdict(built))
     _clear(folder, keep=built.name)
     return built
@@ -227,7 +238,7 @@ def _begun(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """Return `name`, rows `done` and `seconds` of a build that was stopped and asked for the same, or of a new one."""
     try:
         begun = json.loads((folder / "begun.json").read_text())
-        sizes = [(folder / f"{begun['name']}.{part}").stat().st_size for part in ("indices", "scores")]
+        sizes = [(folder / f"{begun['name']}.{part}").stat().st_size for part in PARTS]
         whole = min(sizes) >= begun["done"] * asked["k"] * 4
         if whole and all(begun[key] == value for key, value in asked.items()):
             return {"name": begun["name"], "done": begun["done"], "seconds": begun["seconds"]}

@@ -81,6 +81,7 @@ class Written:
     fpr: float | None
     index: dict[str, Any]
     store_version: dict[str, int]
+    notes: tuple[str, ...]
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Batch:
                     file.write(table)
         return Written(
             path, self.queries, file.rows, self.problems, scope.space.name, scope.space.fingerprint, scope.threshold,
-            scope.fpr, self.evidence, versions,
+            scope.fpr, self.evidence, versions, scope.notes,
         )  # fmt: skip
 
     def _found(self) -> Iterator[tuple[Block, list[tuple[Neighbors, bool]]]]:

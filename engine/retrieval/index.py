@@ -87,7 +87,7 @@ def build(
             if best is None or _merit(found) > _merit(best[1]):
                 best = index, {**_described(chosen, name, options), **found, "seconds": seconds}
         assert best is not None
-        return summary(write(store, chosen, best[0], vectors.ids[rest], vectors.ids[held], best[1]))
+        return summary(write(store, chosen, best[0], vectors, rest, held, best[1]))
 
 
 def update(store: Store, space: str | None = None, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex,
     told.begin(f"measuring with {len(held)} rows held out", None)
     found = _measured(kept.index, vectors.matrix, held, kept.state["target"], order)
     state = {**kept.state, **found, "seconds": round(time.monotonic() - began, 3)}
-    return summary(write(store, space, kept.index, vectors.ids[order], vectors.ids[held], state))
+    return summary(write(store, space, kept.index, vectors, order, held, state))
 
 
 def _indexable(store: Store, space: str | None) -> Space:

@@ -4,15 +4,19 @@
 
 index/       what the index saved
 ids, held    the ids (n, 32) of the rows in it, and (h, 32) of those kept out of it to measure it with
+probe.npy    int64 (p, 2): of a few rows of it, which they are and the checksum of their vectors
 CACHE.*.npy  where those rows lie in the vector cache called CACHE
 
-The state is written last and in one step, so that a build that was killed leaves the index before it in place.
+It answers for the vectors that it was built of and for no others, whoever put it there: its files are sealed, and where
+its rows are looked up in a vector cache, the vectors of the probe have to be the same. The state is written last and
+in one step, so that a build that was killed leaves the index before it in place.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +28,19 @@ from numpy.typing import NDArray
 
 from engine.errors import StoreDamaged
 from engine.store import ID_BYTES, Space, Store, VectorCache
-from engine.store.durable import empty, folders, fsync, locked, own_folder, publish
-from engine.store.vectors import LOCK, STATE
+from engine.store.durable import empty, folders, fsync, is_unwritable, locked, own_folder, publish
+from engine.store.seals import STATE, all_renewed, seal
+from engine.store.vectors import LOCK
 from indexers import Index, index_class
 from indexers.selected import Selected
 
 # Held while an index is built, so that one build waits for another and searches wait for none.
 BUILDING = ".building"
 # The index's folder, and to which rows of which vector cache `_place` has matched it.
-PLACE = ("name", "cache", "seen", "gone")
+PLACE = ("name", "cache", "seen", "gone", "seals")
+PARTS = ("places", "loose")
+PROBES = 256
+Placed = tuple[dict[str, Any], NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def read(store: Store, space: Space) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     # What is no state of ours stands for no index.
-    return state if isinstance(state, dict) and "name" in state and "recall" in state else None
+    return state if isinstance(state, dict) and state.keys() >= {"name", "recall", "seals"} else None
 
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:
@@ -75,19 +83,28 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(
-    store: Store, space: Space, index: Index, ids: NDArray[np.uint8], held: NDArray[np.uint8], state: dict[str, Any]
+    store: Store,
+    space: Space,
+    index: Index,
+    vectors: VectorCache,
+    rows: NDArray[np.int64],
+    held: NDArray[np.int64],
+    state: dict[str, Any],
 ) -> dict[str, Any]:
-    """Put an index in the place of the one before it; return its state."""
+    """Put an index over some rows of `vectors` in the place of the one before it; return its state."""
     home, name = folder(store, space), secrets.token_hex(4)
     (home / name).mkdir(parents=True)
     index.save(home / name / "index")
-    for part, rows in (("ids", ids), ("held", held)):
-        (home / name / part).write_bytes(np.ascontiguousarray(rows).tobytes())
+    for part, places in (("ids", rows), ("held", held)):
+        (home / name / part).write_bytes(np.ascontiguousarray(vectors.ids[places]).tobytes())
+    probed = np.unique(np.linspace(0, len(rows) - 1, PROBES).astype(np.int64)) if len(rows) else rows
+    np.save(home / name / "probe.npy", np.stack([probed, _sums(vectors, rows[probed])], axis=1))
     files = [path for path in (home / name).rglob("*") if path.is_file()]
     for path in files:
         fsync(path)
-    whole = {**state, "name": name, "rows": len(ids), "held": len(held), "cache": None}
+    whole = {**state, "name": name, "rows": len(rows), "held": len(held), "cache": None}
     whole["bytes"] = sum(path.stat().st_size for path in files)
+    whole["seals"] = {str(path.relative_to(home)): seal(path) for path in files}
     with locked(home / LOCK):
         publish(home / STATE, whole)
         empty(home, keep=(LOCK, BUILDING, STATE, name))
@@ -108,14 +125,10 @@ def load(store: Store, space: Space, vectors: VectorCache) -> KeptIndex | None:
             state = read(store, space)
             if state is None:
                 return None
-            if state["cache"] != vectors.name:
-                state = _place(home, state, vectors)
+            state = _renewed(home, state)
+            state, places, loose = _placed(home, state, vectors) or _place(home, state, vectors)
             if state["seen"] > len(vectors):
                 return None
-            places, loose = (
-                np.load(home / state["name"] / f"{vectors.name}.{part}.npy", mmap_mode="r")
-                for part in ("places", "loose")
-            )
             kind = index_class(state["kind"])
             index = kind.load(home / state["name"] / "index", Selected(vectors.matrix, places))
     except FileNotFoundError:
@@ -156,22 +169,77 @@ def drop(store: Store, space: Space | None = None) -> list[str]:
     return dropped
 
 
-def _place(home: Path, state: dict[str, Any], vectors: VectorCache) -> dict[str, Any]:
-    """Look up where the index's rows lie in a vector cache that was rebuilt, and keep that."""
+def _sums(vectors: VectorCache, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the checksum of the vector of each of some rows."""
+    return np.array([zlib.crc32(np.ascontiguousarray(vectors.matrix[row]).data) for row in rows], np.int64)
+
+
+def _renewed(home: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state with the seals of its files as they are; raise `ValueError` for one that is not as it was.
+
+    Where rows lie is left out if that is not as it was: it can be looked up again.
+    """
+    inside, placed = Path(state["name"]), f"{state['cache']}."
+    where = {name: one for name, one in state["seals"].items() if Path(name).name.startswith(placed)}
+    try:
+        found = all_renewed(home, where) or {}
+    except FileNotFoundError:
+        found = {}
+    own = all_renewed(home, {name: one for name, one in state["seals"].items() if name not in where})
+    if own is None:
+        raise ValueError(f"a file in {home / inside} is not as it was written")
+    return _kept(home, state, {**state, "seals": {**own, **found}})
+
+
+def _kept(home: Path, before: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state, kept if it is another than `before` and can be."""
+    if state != before:
+        try:
+            publish(home / STATE, state)
+        except OSError as error:
+            # A store that cannot be written is searched all the same.
+            if not is_unwritable(error):
+                raise
+    return state
+
+
+def _placed(home: Path, state: dict[str, Any], vectors: VectorCache) -> Placed | None:
+    """Return where the index's rows lie in the vectors as it is kept, None if it is not."""
+    names = [f"{state['name']}/{vectors.name}.{part}.npy" for part in PARTS]
+    if state["cache"] != vectors.name or not all(name in state["seals"] for name in names):
+        return None
+    places, loose = (np.load(home / name, mmap_mode="r") for name in names)
+    return state, places, loose
+
+
+def _place(home: Path, state: dict[str, Any], vectors: VectorCache) -> Placed:
+    """Look up where the index's rows lie in a vector cache that was rebuilt, and keep that if it can be kept."""
     inside = home / state["name"]
     ids = np.fromfile(inside / "ids", np.uint8).reshape(-1, ID_BYTES)
     if len(ids) != state["rows"]:
         raise ValueError(f"{len(ids)} ids for {state['rows']} rows")
     places = vectors.positions(ids)
+    probed, sums = np.load(inside / "probe.npy").T
+    there = places[probed] >= 0
+    if not np.array_equal(_sums(vectors, places[probed[there]]), sums[there]):
+        raise ValueError("it was built of other vectors")
     free = np.ones(len(vectors), bool)
     free[places[places >= 0]] = False
-    for part, rows in (("places", places), ("loose", np.flatnonzero(free))):
-        path = inside / f"{vectors.name}.{part}.npy"
-        np.save(path, rows)
-        fsync(path)
-    old, gone = state["cache"], int((places < 0).sum())
-    state = {**state, "cache": vectors.name, "seen": len(vectors), "gone": gone}
-    publish(home / STATE, state)
-    for path in inside.glob(f"{old}.*.npy"):
-        path.unlink()
-    return state
+    loose = np.flatnonzero(free)
+    seals = {name: one for name, one in state["seals"].items() if not Path(name).name.startswith(f"{state['cache']}.")}
+    now = {**state, "cache": vectors.name, "seen": len(vectors), "gone": int((places < 0).sum()), "seals": seals}
+    try:
+        for part, rows in zip(PARTS, (places, loose), strict=True):
+            path = inside / f"{vectors.name}.{part}.npy"
+            np.save(path, rows)
+            fsync(path)
+            seals[str(path.relative_to(home))] = seal(path)
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+        return now, places, loose
+    _kept(home, state, now)
+    if state["cache"] != vectors.name:
+        for path in inside.glob(f"{state['cache']}.*.npy"):
+            path.unlink()
+    return now, places, loose

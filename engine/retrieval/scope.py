@@ -66,6 +66,13 @@ class Scope:
     def vectors(self) -> VectorCache:
         return self.searcher.vectors
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what somebody who searches should know."""
+        if not self.vectors.temporary:
+            return ()
+        return ("the store cannot be written: its vectors were copied for this search alone, and will be for the next",)
+
     def evidence(self, keep: Mask | None, *, spare: int = 0) -> dict[str, Any]:
         """Return who answers what `find` is asked, with the recall that was measured."""
         wanted = (self.k or DEFAULT_K) + spare if self.threshold is None else None

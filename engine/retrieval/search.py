@@ -35,7 +35,7 @@ class Hit:
 class Answer:
     """Hits, best first, with what they came from. `complete`: no row that qualifies is missing.
 
-    `threshold` is the one that was asked for, or what the asked `fpr` became in this space.
+    `threshold` is the one that was asked for, or what the asked `fpr` became in this space. `notes` say what was odd.
     """
 
     query: str
@@ -48,6 +48,7 @@ class Answer:
     store_version: dict[str, int]
     threshold: float | None = None
     fpr: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def search(
@@ -84,7 +85,7 @@ def answer(
     """Return hits with what they came from: `index` is who found them."""
     return Answer(
         query, scope.space.name, scope.space.fingerprint, hits, complete and index["kind"] == "exact",
-        len(scope.vectors), index, versions, scope.threshold, scope.fpr,
+        len(scope.vectors), index, versions, scope.threshold, scope.fpr, scope.notes,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engine.errors import DiskFull, StoreDamaged
 
@@ -25,13 +25,35 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock file at `path` alone, among all threads and processes."""
     if path.is_symlink():
         path.unlink()
-    with open(path, "w") as file:
+    file = _lock_file(path)
+    if file is None:
+        yield
+        return
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
+def _lock_file(path: Path) -> IO[str] | None:
+    """Return a lock file, opened for reading where it cannot be written; None where there is none and cannot be."""
+    try:
+        return open(path, "w")
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+    with suppress(OSError):
+        return open(path)
+    return None
+
+
+def is_unwritable(error: OSError) -> bool:
+    """Say whether the error is that of a place that we may not write to."""
+    return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def own_folder(root: Path, *names: str) -> Path:
     """Return the folder `names` below `root`, made if need be. A link in the way goes: what is written stays here."""
+    root.mkdir(parents=True, exist_ok=True)
     folder = root
     for name in names:
         folder = folder / name

@@ -106,7 +106,9 @@ class Store:
     def cache(self) -> Path:
         """Return the folder of what can be derived again and deleted at any time."""
         path = self.path / "cache"
-        path.mkdir(exist_ok=True)
+        # A store that cannot be written can be searched all the same.
+        with suppress(OSError):
+            path.mkdir(exist_ok=True)
         return path
 
     @contextmanager

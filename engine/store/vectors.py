@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +22,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
-from engine.store.durable import disk_full, empty, folders, fsync, is_full, locked, own_folder, publish, require_space
+from engine.store.durable import (
+    disk_full,
+    empty,
+    folders,
+    fsync,
+    is_full,
+    is_unwritable,
+    locked,
+    own_folder,
+    publish,
+    require_space,
+)
 from engine.store.schemas import ID_BYTES
+from engine.store.seals import STATE, all_renewed, seal
 from engine.store.table import BATCH_ROWS, Table, steady
 
 if TYPE_CHECKING:
     import lance
     import pyarrow as pa
 
-# What the files are, and the lock, which stays when all else goes: another process may be waiting for it.
-STATE, LOCK = "state.json", ".lock"
+# The lock stays when all else goes: another process may be waiting for it.
+LOCK = ".lock"
+KINDS = ("ids", "f32")
 # Sorts and compares 32 bytes as memcmp does. Never take single elements of it: NumPy strips trailing zeros.
 ID_KEY = f"S{ID_BYTES}"
 
@@ -84,7 +99,8 @@ class VectorCache:
     """`ids` is uint8 (n, 32), `matrix` float32 (n, dim) with unit rows, `version` that of the table they came from.
 
     Under one `name` rows are only ever appended: what was at a position stays there. `identity` tells the rows
-    themselves: what was computed from them by position holds as long as it is the same.
+    themselves: what was computed from them by position holds as long as it is the same. A `temporary` one could not be
+    kept and goes with this process.
     """
 
     ids: NDArray[np.uint8]
@@ -92,6 +108,7 @@ class VectorCache:
     version: int
     name: str = ""
     identity: str = ""
+    temporary: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -128,8 +145,17 @@ class VectorCache:
         dim = table.schema.field("vector").type.list_size
         if table.dataset() is None:
             return cls(np.empty((0, ID_BYTES), np.uint8), np.empty((0, dim), np.float32), 0)
-        own_folder(folder.parent.parent, folder.parent.name, folder.name)
-        return steady(lambda: cls._load(table, folder, dim))
+        try:
+            own_folder(folder.parent.parent, folder.parent.name, folder.name)
+            return steady(lambda: cls._load(table, folder, dim))
+        except OSError as error:
+            if not is_unwritable(error):
+                raise
+        from tempfile import TemporaryDirectory
+
+        # Files that are mapped stay until we end, though they are gone from their folder.
+        with TemporaryDirectory(prefix="engine-") as scratch:
+            return replace(steady(lambda: cls._load(table, Path(scratch), dim)), temporary=True)
 
     @classmethod
     def _load(cls, table: Table, folder: Path, dim: int) -> VectorCache:
@@ -159,15 +185,23 @@ def drop(root: Path) -> None:
 
 
 def _read_state(folder: Path, dim: int) -> dict[str, Any]:
-    """Return what the files in `folder` hold; an empty state if they are absent or shorter than they should be."""
-    empty = {"version": 0, "fragments": {}, "rows": 0, "name": ""}
+    """Return what the files in `folder` hold; an empty state if they are absent or not as they were written."""
+    absent = {"version": 0, "fragments": {}, "rows": 0, "name": "", "seals": {}}
     try:
         state = json.loads((folder / STATE).read_text())
-        ids, vectors = ((folder / f"{state['name']}.{kind}").stat().st_size for kind in ("ids", "f32"))
-        whole = ids >= state["rows"] * ID_BYTES and vectors >= state["rows"] * dim * 4
-        return state if whole and state.keys() == empty.keys() else empty
+        ids, vectors = (state["seals"][f"{state['name']}.{kind}"]["size"] for kind in KINDS)
+        seals = all_renewed(folder, state["seals"])
+        whole = (ids, vectors) == (state["rows"] * ID_BYTES, state["rows"] * dim * 4) and state.keys() == absent.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return empty
+        return absent
+    if seals is None or not whole:
+        return absent
+    if seals != state["seals"]:
+        state["seals"] = seals
+        # Where it cannot be written, the files are read through again next time.
+        with suppress(OSError):
+            publish(folder / STATE, state)
+    return state
 
 
 def _fragments(dataset: lance.LanceDataset) -> dict[str, list[int | str]]:
@@ -194,7 +228,7 @@ def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], d
     known = state["fragments"]
     if not state["name"] or any(fragments.get(name) != counts for name, counts in known.items()):
         # Rows moved (compaction) or went (removal): what was cached is void.
-        state, known = {"rows": 0, "name": secrets.token_hex(4)}, {}
+        state, known = {"rows": 0, "name": secrets.token_hex(4), "seals": {}}, {}
     new = [part for part in dataset.get_fragments() if str(part.fragment_id) not in known]
     added = sum(part.count_rows() for part in new)
     require_space(folder, added * (ID_BYTES + dim * 4))
@@ -202,35 +236,43 @@ def _refresh(dataset: lance.LanceDataset, folder: Path, state: dict[str, Any], d
         dataset.scanner(columns=["id", "vector"], fragments=new, batch_size=BATCH_ROWS).to_batches() if new else ()
     )
     try:
-        _write(folder, state, batches, dim)
+        sums = _write(folder, state, batches, dim)
     except OSError as error:
         if is_full(error):
             empty(folder, keep=(LOCK,))
             raise disk_full(folder) from error
         raise
-    done = {
-        "version": dataset.version,
-        "fragments": fragments,
-        "rows": state["rows"] + added,
-        "name": state["name"],
-    }
-    files = [f"{done['name']}.{kind}" for kind in ("ids", "f32")]
+    rows = state["rows"] + added
+    files = {f"{state['name']}.{kind}": rows * width for kind, width in zip(KINDS, (ID_BYTES, dim * 4), strict=True)}
     # Or a power loss could leave a state that vouches for zeros.
     for name in files:
         fsync(folder / name)
+    seals = {
+        name: seal(folder / name, size=size, checksum=checksum)
+        for (name, size), checksum in zip(files.items(), sums, strict=True)
+    }
+    done = {"version": dataset.version, "fragments": fragments, "rows": rows, "name": state["name"], "seals": seals}
     publish(folder / STATE, done)
     empty(folder, keep=(LOCK, STATE, *files))
     return done
 
 
-def _write(folder: Path, state: dict[str, Any], batches: Iterable[pa.RecordBatch], dim: int) -> None:
-    """Append `batches` behind the rows that `state` counts, over whatever a killed process left there."""
+def _write(folder: Path, state: dict[str, Any], batches: Iterable[pa.RecordBatch], dim: int) -> list[int]:
+    """Append `batches` behind the rows that `state` counts, over whatever a killed process left there.
+
+    Returns the checksum of each file.
+    """
+    names = [f"{state['name']}.{kind}" for kind in KINDS]
+    sums = [state["seals"][name]["checksum"] if name in state["seals"] else 0 for name in names]
     with (
-        open(os.open(folder / f"{state['name']}.ids", os.O_RDWR | os.O_CREAT), "r+b") as ids,
-        open(os.open(folder / f"{state['name']}.f32", os.O_RDWR | os.O_CREAT), "r+b") as vectors,
+        open(os.open(folder / names[0], os.O_RDWR | os.O_CREAT), "r+b") as ids,
+        open(os.open(folder / names[1], os.O_RDWR | os.O_CREAT), "r+b") as vectors,
     ):
         ids.seek(state["rows"] * ID_BYTES)
         vectors.seek(state["rows"] * dim * 4)
         for batch in batches:
-            ids.write(id_array(batch["id"]).tobytes())
-            vectors.write(np.ascontiguousarray(matrix(batch["vector"], dim)).tobytes())
+            rows = np.ascontiguousarray(matrix(batch["vector"], dim))
+            for place, (file, part) in enumerate(((ids, id_array(batch["id"]).data), (vectors, rows.data))):
+                file.write(part)
+                sums[place] = zlib.crc32(part, sums[place])
+    return sums
