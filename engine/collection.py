@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.export import Exported
+    from engine.labeling.collection_labels import CollectionLabels
     from engine.labeling.diagnosis import Diagnosis
     from engine.labeling.evaluate import Evaluation
     from engine.labeling.label import Labelled
@@ -168,6 +169,13 @@ class Collection:
             self.store, rule, exemplars=_pairs(exemplars), negatives=_pairs(negatives), space=space,
             compare=compare_spaces, agree=agree, where=where,
         )  # fmt: skip
+
+    @property
+    def labels(self) -> CollectionLabels:
+        """Return the labels, to be counted, set, compared, accepted and exported."""
+        from engine.labeling.collection_labels import CollectionLabels
+
+        return CollectionLabels(self.store)
 
     def evaluate(
         self,

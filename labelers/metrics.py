@@ -90,6 +90,15 @@ def confusion(truth: NDArray[np.int32], answer: NDArray[np.int32], *, classes: i
     return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
+def most_confused(table: NDArray[np.int64], number: int) -> list[tuple[int, int, int]]:
+    """Return (truth, answer, count) of the pairs of two classes that a confusion matrix has most often, falling."""
+    mistakes = table * ~np.eye(len(table), dtype=bool)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:number]
+    rows, columns = (places.tolist() for places in np.unravel_index(order, table.shape))
+    counts = mistakes.ravel()[order].tolist()
+    return [pair for pair in zip(rows, columns, counts, strict=True) if pair[2]]
+
+
 def wilson(successes: ArrayLike, trials: ArrayLike, *, z: float = Z95) -> NDArray[np.float64]:
     """Return the score interval of a proportion (..., 2), nan for no trials (Wilson 1927; Brown, Cai & DasGupta 2001).
 

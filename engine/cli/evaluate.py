@@ -11,6 +11,9 @@ import click
 
 from engine.cli.output import FILE, counted, emit, json_option, known, say, store_option, table
 
+# Pairs of classes that are named.
+CONFUSIONS = 5
+
 if TYPE_CHECKING:
     from engine.labeling.evaluate import Evaluation
 
@@ -73,13 +76,26 @@ def summary(found: Evaluation) -> str:
         f"{measured.covered:.4f} of {counted(found.images, 'image')} with a truth; left out: "
         f"{counted(found.exemplars, 'exemplar')}"
     )
+    absent = [name for name, number in zip(found.classes, measured.support, strict=True) if number == 0]
     more = {
         f"{counted(found.conflicting, 'image')} left out: the truth says several things of them": found.conflicting,
         f"{counted(found.truthless, 'labelled image')} without a truth, counted nowhere": found.truthless,
         f"{counted(found.unknown, 'image')} of classes that the run does not know: right is no label": found.unknown,
+        f"the truth has no image of {', '.join(absent)}: nothing labelled so can be right": len(absent),
         found.note: bool(found.note),
     }
-    return "\n".join([text, *(line for line, number in more.items() if number)])
+    return "\n".join([text, *(line for line, number in more.items() if number), *_confused(found)])
+
+
+def _confused(found: Evaluation) -> list[str]:
+    """Return in a line which classes are taken for each other most often."""
+    from labelers.metrics import most_confused
+
+    pairs = [
+        f"{found.classes[truth]} as {found.classes[answer]} {number} of {found.report.support[truth]}"
+        for truth, answer, number in most_confused(found.report.confusion[:-1, :-1], CONFUSIONS)
+    ]
+    return [f"most often confused: {', '.join(pairs)}"] if pairs else []
 
 
 def document(found: Evaluation) -> dict[str, Any]:

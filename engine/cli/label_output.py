@@ -27,6 +27,9 @@ def show(done: Labelled) -> None:
         table(SHARED, [line for one in done.comparisons for line in _shared(one)])
     for comparison in done.comparisons:
         say(_independence(comparison))
+        for one in comparison.disagreeing:
+            said = ", ".join(f"{space} {label or 'no label'}" for space, label in one.labels.items())
+            say(f"  {one.name}: {said}")
     for note in done.notes:
         say(note)
     for run in done.runs:
@@ -143,6 +146,7 @@ def _comparison(found: Comparison) -> dict[str, Any]:
         "seconds": found.seconds,
         "images": found.images,
         "disagree": found.disagree,
+        "disagreeing": [asdict(one) for one in found.disagreeing],
         "classes": {
             name: {**asdict(one), "jaccard": None if one.jaccard != one.jaccard else one.jaccard}
             for name, one in found.classes.items()

@@ -36,8 +36,9 @@ def draw_evaluation(found: Evaluation, folder: Path) -> list[Path]:
     rest = found.images - measured.support
     rocs = [
         Line(
-            f"{found.classes[code]}  {_area(found, code)}", found.rocs[code].x, found.rocs[code].y,
+            found.classes[code], found.rocs[code].x, found.rocs[code].y,
             _point((measured.labelled[code] - correct[code]) / max(rest[code], 1), measured.recall[code]),
+            _area(found, code),
         )
         for code in order
         if measured.support[code] and rest[code]
@@ -47,7 +48,7 @@ def draw_evaluation(found: Evaluation, folder: Path) -> list[Path]:
         for code in order
     ]
     overall = _line("all classes", found.overall, measured.covered, measured.micro.precision)
-    note = "dots: what the run labelled" + (f"; {found.note}" if found.note else "")
+    note = "dots: what the run labelled, each image as one class only" + (f"; {found.note}" if found.note else "")
     return [
         curves(rocs, coverages, overall, folder / "curves.png", title=title, note=note),
         confusion(table, [*found.classes, NONE], folder / "confusion.png", title=title),
@@ -55,7 +56,7 @@ def draw_evaluation(found: Evaluation, folder: Path) -> list[Path]:
 
 
 def _area(found: Evaluation, code: int) -> str:
-    return "" if np.isnan(found.areas[code]) else f"(area {found.areas[code]:.3f})"
+    return "" if np.isnan(found.areas[code]) else f"  (area {found.areas[code]:.3f})"
 
 
 def _line(name: str, curve: Curve, x: float, y: float) -> Line:

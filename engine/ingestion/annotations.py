@@ -84,16 +84,25 @@ def folder_split(name: str) -> str | None:
 
 
 def sidecar_label(sidecar: dict[str, str]) -> str | None:
-    """Return the class in a WebDataset sidecar: the text of `.cls`, else `label` or `cls` in `.json`."""
-    if "cls" in sidecar:
-        return sidecar["cls"].strip() or None
+    """Return the class in a WebDataset sidecar: the text of `.cls`, else `label` or `cls` in `.json`.
+
+    Where `.cls` is a number, as loaders want it, and `label` is its name, it is the name.
+    """
+    text, values = sidecar.get("cls", "").strip(), _json_labels(sidecar.get("json", "null"))
+    named = bool(values) and isinstance(values[0], str) and text.isdecimal()
+    if text and not named:
+        return text
+    return str(values[0]) if values else None
+
+
+def _json_labels(text: str) -> list[str | int]:
     try:
-        content = json.loads(sidecar.get("json", "null"))
+        content = json.loads(text)
     except ValueError:
-        return None
+        return []
     values = [content.get(key) for key in ("label", "cls")] if isinstance(content, dict) else []
     # Class 0 is a class.
-    return next((str(value) for value in values if isinstance(value, str | int) and value != ""), None)
+    return [value for value in values if isinstance(value, str | int) and value != ""]
 
 
 def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], list[str]]:
@@ -103,7 +112,7 @@ def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], l
     Raises `BadInput` if the file is missing, has no such columns, or names an image twice with different labels.
     """
     if not path.is_file():
-        raise BadInput(f"there is no labels file {path}", "give --labels FILE with the columns image,label[,split]")
+        raise BadInput(f"there is no labels file {path}", "name a CSV file with the columns image,label[,split]")
     with path.open("rb") as start:
         binary = start.read(2) in (b"\0\0", b"\x1f\x8b")
     if binary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from numpy.typing import NDArray
 
 from engine.errors import BadInput, EmptySpace, NoSuchImage
 from engine.labeling.labels import append, statements
+from engine.labeling.spelling import check_spelling, checked_name
 from engine.store import Space, Store, VectorCache
+from engine.store.many_names import resolve_all
 from engine.store.names import resolve
 from engine.store.vectors import id_array
 from labelers import Exemplars
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXEMPLAR = "exemplar"
+# Names that are looked up one by one; one join over the whole ledger finds more of them sooner.
+MANY = 32
 # Who is asked where nobody pointed out an exemplar, and who votes.
 OTHERWISE, VOTERS = ("human", "given"), ("human", EXEMPLAR, "given")
 
@@ -80,13 +83,15 @@ def checked(
     Raises `BadInput` for a class without a name or in two spellings, for an image in two classes, or in a class that it
     is said not to be in, also together with what is remembered; `NoSuchImage`, `AmbiguousName`.
     """
+    pairs = [(*pair, True) for pair in positives] + [(*pair, False) for pair in negatives]
+    remedy = "name it: --exemplar CLASS=IMAGE"
+    labels = [checked_name(label, what=f"the class of {name!r}", remedy=remedy) for label, name, _ in pairs]
+    check_spelling(store, labels)
+    ids = _stored(store, [name for _, name, _ in pairs])
     said = [
-        Statement(_class_name(label, name), name, _stored(store, name), polarity)
-        for pairs, polarity in ((positives, True), (negatives, False))
-        for label, name in pairs
+        Statement(label, name, ids[name], polarity) for label, (_, name, polarity) in zip(labels, pairs, strict=True)
     ]
     before = remembered(store)
-    _require_one_spelling([one.label for one in (*before, *said)])
     unique: dict[tuple[bytes, str, bool], Statement] = {}
     for one in (*before, *said):
         unique.setdefault((one.id, one.label, one.polarity), one)
@@ -166,22 +171,19 @@ def vectors_of(found: Known, space: Space, vectors: VectorCache) -> tuple[Exempl
     return Exemplars(found.classes, matrix, found.codes[there], found.polarity[there]), missing
 
 
-def same_spelling(one: str, other: str) -> bool:
-    """Say whether two class names differ in nothing but case."""
-    return _folded(one) == _folded(other)
+def _stored(store: Store, names: Sequence[str]) -> dict[str, bytes]:
+    """Return the image that each name stands for."""
+    different = list(dict.fromkeys(names))
+    if len(different) > MANY:
+        import pyarrow as pa
+
+        return dict(
+            zip(different, resolve_all(store, pa.array(different), place="--exemplar").to_pylist(), strict=True)
+        )
+    return {name: _one(store, name) for name in different}
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _class_name(label: str, name: str) -> str:
-    if not label.strip():
-        raise BadInput(f"the exemplar {name!r} has no class", "name it: --exemplar CLASS=IMAGE")
-    return label.strip()
-
-
-def _stored(store: Store, name: str) -> bytes:
+def _one(store: Store, name: str) -> bytes:
     try:
         return resolve(store, name)
     except NoSuchImage as missing:
@@ -191,14 +193,6 @@ def _stored(store: Store, name: str) -> bytes:
                 f"take it in first: engine ingest {name}",
             ) from None
         raise
-
-
-def _require_one_spelling(labels: Sequence[str]) -> None:
-    seen: dict[str, str] = {}
-    for label in labels:
-        first = seen.setdefault(_folded(label), label)
-        if first != label:
-            raise BadInput(f"the class {first!r} is also written {label!r}", "write it in one way")
 
 
 def _require_no_contradiction(said: Iterable[Statement]) -> None:

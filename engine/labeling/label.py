@@ -16,6 +16,7 @@ from engine.labeling.label_rule import Cut, Rule
 from engine.labeling.label_scan import Scored, scored
 from engine.labeling.label_spaces import Comparison, agreed, compared
 from engine.labeling.labels import BLOCK_ROWS, append, truth
+from engine.labeling.spelling import check_spelling
 from engine.progress import Progress, Silent
 from engine.retrieval.search import Hit, describe
 from engine.store import Space, Store
@@ -89,9 +90,10 @@ def label(
         said = checked(store, exemplars, negatives)
         found = known(store, said, everybody=rule.labeler == "vote")
         rule.check_classes(found.classes)
+        check_spelling(store, [rule.rest_name] if rule.rest_name else [])
         notes = [f"{found.unused} labelled images are left out: others contradict them"] if found.unused else []
         done = [scored(store, one, rule, found, where, notes, progress or Silent()) for one in spaces]
-        beside = list(compared(done)) if compare else []
+        beside = list(compared(store, done)) if compare else []
         remembered = remember(store, said)
         truths = Truth.of(truth(store), found.classes)
         everything = [*done, *([agreed(done)] if agree else [])]
@@ -100,7 +102,17 @@ def label(
             for one in everything
             for number in range(len(one.cuts))
         ]
-    return Labelled(runs, found, remembered, beside, notes)
+    return Labelled(runs, found, remembered, beside, [*notes, *_notes(rule, runs, truths)])
+
+
+def _notes(rule: Rule, runs: Sequence[LabelRun], truths: Truth) -> Iterator[str]:
+    classes = runs[0].answer.classes
+    if len(truths.keys) and (unnamed := [name for code, name in enumerate(classes) if code not in truths.named]):
+        yield f"the truth has no image of {', '.join(unnamed)}: no precision and recall"
+    for run in runs:
+        rest, others = np.count_nonzero(run.rest), np.count_nonzero(run.answer.codes >= 0)
+        if rule.balance is not None and rest < round(rule.balance * others):
+            yield f"run {run.run}: there are only {rest} images of the rest, less than {rule.balance:g} times {others}"
 
 
 def _spaces(store: Store, space: str | None, compare: Sequence[str], agree: bool) -> list[Space]:
@@ -120,7 +132,7 @@ def _written(
     cut, answer = made.cuts[number], made.answers[number]
     rest = _rest(rule, answer, made.ids)
     own = np.isin(sort_key(made.ids), sort_key(found.ids))
-    classes = reports(answer, rest, rule.rest_name, truths.codes(made.ids), own, cut.threshold)
+    classes = reports(answer, rest, rule.rest_name, truths.codes(made.ids), truths.named, own, cut.threshold)
     labelled = int(np.count_nonzero(answer.codes >= 0) + np.count_nonzero(rest))
     coverage = labelled / max(1, len(answer))
     conflicts = int(np.count_nonzero(answer.conflict))

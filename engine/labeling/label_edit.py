@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from engine.compact import compact_if_piled_up
-from engine.errors import BadInput
 from engine.labeling.label_file import read_label_file
-from engine.labeling.labels import append, class_names, said_of
+from engine.labeling.labels import append, said_of
+from engine.labeling.spelling import check_spelling, checked_name
 from engine.select import labels_of
 from engine.store import Store
 from engine.store.names import resolve
@@ -33,8 +32,8 @@ def set_label(store: Store, name: str, label: str, *, polarity: bool = True) -> 
 
     Raises `NoSuchImage`, `AmbiguousName`, and `BadInput` for a class that is known in another spelling.
     """
-    label = label.strip()
-    check_classes(store, [label])
+    label = checked_name(label, what="the class", remedy="write it: engine labels set IMAGE CLASS")
+    check_spelling(store, [label])
     resolve(store, name)
     return _edit(store, "labels set", name, label, polarity)
 
@@ -80,7 +79,8 @@ def import_labels(store: Store, path: Path) -> Imported:
     Raises `BadInput` before anything is written: for a name that is no image or several, an image with two labels, a
     class in two spellings.
     """
-    check_classes(store, pc.unique(read_label_file(store, path)["label"]).to_pylist())
+    names = pc.unique(read_label_file(store, path)["label"]).to_pylist()
+    check_spelling(store, [checked_name(name, what=f"a class in {path}", remedy="write it") for name in names])
     with store.lock(), store.run("labels import", {"path": str(path)}) as run:
         # Under the lock: no removal goes between.
         rows = read_label_file(store, path)
@@ -90,17 +90,3 @@ def import_labels(store: Store, path: Path) -> Imported:
         run.result.update(labels=len(rows), classes=classes)
     compact_if_piled_up(store)
     return Imported(run.name, classes)
-
-
-def check_classes(store: Store, classes: Sequence[str]) -> None:
-    """Raise `BadInput` for a class without a name, and for one that is there, or in the store, in another spelling."""
-    if "" in classes:
-        raise BadInput("a class has no name", "write it: engine labels set IMAGE CLASS")
-    known = class_names(store)
-    spelled = {name.casefold(): name for name in known}
-    for name in classes:
-        if name not in known and spelled.setdefault(name.casefold(), name) != name:
-            raise BadInput(
-                f"the classes {spelled[name.casefold()]!r} and {name!r} differ in nothing but case",
-                "spell them alike, or give them different names",
-            )

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +16,7 @@ from engine.ingestion.annotations import IMAGE_COLUMNS
 from engine.labeling.exports import FORMATS
 from engine.labeling.exports.labelled import Labelled, rows_of, taken
 from engine.labeling.labels import label_run, run_labels
+from engine.scratch import whole
 from engine.select import all_labels
 from engine.store import Store
 from engine.store.durable import require_space
@@ -70,7 +68,7 @@ def export_labels(
         labelled = replace(labelled, rows=rows, named=named)
     require_space(output.absolute().parent)
     module, _, function = FORMATS[form].partition(":")
-    with _scratch(output) as scratch:
+    with whole(output, folder=_is_folder(form, images)) as scratch:
         written = getattr(import_module(module), function)(labelled, scratch)
     return LabelsExported(run, written, labelled.labelled, len(labelled.rows) - written, names, output)
 
@@ -84,11 +82,15 @@ def _check(output: Path, form: str, images: bool, indices: Path | None) -> None:
         raise BadInput(f"--indices lists images; --format {form} would hold them", f"use one of {', '.join(LISTS)}")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"there is no folder {output.absolute().parent}", "make it first")
-    folder = form in PICTURES or (form == "coco" and images)
+    folder = _is_folder(form, images)
     if folder and output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise BadInput(f"{output} is there already", "name a new folder with --output")
     if not folder and output.is_dir():
         raise BadInput(f"{output} is a folder", f"name a file: --output {output / 'labels'}")
+
+
+def _is_folder(form: str, images: bool) -> bool:
+    return form in PICTURES or (form == "coco" and images)
 
 
 def _classes(store: Store, chosen: pa.Table, run: str | None, wanted: Sequence[str] | None) -> list[str]:
@@ -123,17 +125,3 @@ def read_indices(path: Path) -> pa.Array:
     if not names:
         raise BadInput(f"{path} names no image", "write one on each line")
     return pa.array(names, pa.string())
-
-
-@contextmanager
-def _scratch(output: Path) -> Iterator[Path]:
-    """Yield a path beside `output` that becomes it when the block ends well, and goes otherwise."""
-    scratch = output.absolute().with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        yield scratch
-        os.replace(scratch, output)
-    finally:
-        if scratch.is_dir():
-            shutil.rmtree(scratch)
-        else:
-            scratch.unlink(missing_ok=True)

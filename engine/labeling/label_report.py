@@ -44,10 +44,14 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class Truth:
-    """What images are, as codes of some classes: `keys` ascend, as `sort_key` makes them."""
+    """What images are, as codes of some classes: `keys` ascend, as `sort_key` makes them.
+
+    `named` are the codes of the classes that it knows.
+    """
 
     keys: NDArray[np.bytes_]
     values: NDArray[np.int32]
+    named: frozenset[int]
 
     @classmethod
     def of(cls, rows: pa.Table, classes: tuple[str, ...]) -> Truth:
@@ -62,7 +66,8 @@ class Truth:
         keys, values = keys[order], values[order]
         # Sorted by value within an image: it has two if its first and its last differ.
         first, last = (np.searchsorted(keys, keys, side) for side in ("left", "right"))
-        return cls(keys, np.where(values[first] == values[last - 1], values, UNKNOWN).astype(np.int32))
+        named = frozenset(np.unique(values).tolist()) - {-1}
+        return cls(keys, np.where(values[first] == values[last - 1], values, UNKNOWN).astype(np.int32), named)
 
     def codes(self, ids: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Return the truth of each of `ids` (n, 32)."""
@@ -78,12 +83,14 @@ def reports(
     rest: NDArray[np.bool_],
     rest_name: str | None,
     truth: NDArray[np.int32],
+    named: frozenset[int],
     own: NDArray[np.bool_],
     threshold: float,
 ) -> dict[str, ClassReport]:
     """Return a report for each class, and for the rest if it has a name.
 
-    `truth` int32 (n,) is as `Truth.codes` gives it; `own` bool (n,) marks exemplars, which are not judged.
+    `truth` int32 (n,) is as `Truth.codes` gives it, `named` as it has it: a class that the truth has no word for cannot
+    be compared with it. `own` bool (n,) marks exemplars, which are not judged.
     """
     names = [*answer.classes, *([rest_name] if rest_name is not None else [])]
     codes = np.where(rest, len(answer.classes), answer.codes).astype(np.int32)
@@ -98,7 +105,8 @@ def reports(
         if code == len(answer.classes):
             # Nothing says how close an image is to no class.
             counted = replace(counted, threshold=None, score_low=None, score_high=None)
-        found[name] = counted if measured is None else _measured(counted, measured, code)
+        comparable = code in named or code == len(answer.classes)
+        found[name] = _measured(counted, measured, code) if measured is not None and comparable else counted
     return found
 
 

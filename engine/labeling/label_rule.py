@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import BadInput
-from engine.labeling.exemplars import same_spelling
+from engine.labeling.spelling import checked_name, folded
 from indexers.background import Background
 from labelers import LABELERS, Exemplars, Labels
 from labelers.base import Rows
@@ -63,8 +63,8 @@ class Rule:
             raise BadInput(f"-k {self.k} means nothing to {self.labeler}", "leave it out, or give --labeler vote")
         if self.k is not None and self.k < 1:
             raise BadInput(f"k is {self.k}", "at least one exemplar votes: -k 5")
-        if self.none_label is not None and not self.none_label.strip():
-            raise BadInput("the class of the rest has no name", "name it: --none-label etc")
+        if self.none_label is not None:
+            checked_name(self.none_label, what="the class of the rest", remedy="name it: --none-label etc")
         if self.balance is not None and self.none_label is None:
             raise BadInput(f"--balance {self.balance:g} draws a class that is not written", "name it: --none-label etc")
         if self.balance is not None and not 0 < self.balance < inf:
@@ -96,7 +96,7 @@ class Rule:
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise `BadInput` if the class of the rest is one of the others."""
         for name in classes:
-            if self.rest_name is not None and same_spelling(name, self.rest_name):
+            if self.rest_name is not None and folded(name) == folded(self.rest_name):
                 raise BadInput(f"--none-label {self.none_label} is the class {name!r}", "give the rest another name")
 
     def cuts(self, background: Background | None) -> list[Cut]:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 
 from engine.compact import compact_if_piled_up
+from engine.errors import BadInput
+from engine.labeling.exemplars import EXEMPLAR
 from engine.labeling.labels import decisions, label_run, label_runs
 from engine.labeling.precedence import ACCEPT, REVERT
 from engine.store import Store
@@ -42,6 +44,7 @@ def revert(store: Store, run: str) -> Decided:
 
 
 def _decide(store: Store, run: str, command: str, state: str) -> Decided:
+    _require_no_decision(store, run)
     before = "accepted" if _is_edit(store, run) else label_run(store, run)["state"]
     made = None
     with store.lock():
@@ -51,6 +54,19 @@ def _decide(store: Store, run: str, command: str, state: str) -> Decided:
     others = [one["run"] for one in label_runs(store) if one["state"] == "accepted" and one["run"] != run]
     compact_if_piled_up(store)
     return Decided(made.name if made else None, run, state, others)
+
+
+def _require_no_decision(store: Store, run: str) -> None:
+    """Raise `BadInput` for a run that decided on another, or remembered exemplars: it is taken back otherwise."""
+    rows = store.runs.rows(["command", "details"], f"run = {literal(run)} AND event = 'start'")
+    if rows and rows[0]["command"] in (ACCEPT, REVERT):
+        other = json.loads(rows[0]["details"])["run"]
+        raise BadInput(
+            f"{run} is no run that labelled: it decided on {other}",
+            f"decide anew: engine labels accept {other}, or revert",
+        )
+    if rows and rows[0]["command"] == EXEMPLAR:
+        raise BadInput(f"{run} remembered exemplars", "take them back one by one: engine labels unset IMAGE")
 
 
 def _is_edit(store: Store, run: str) -> bool:

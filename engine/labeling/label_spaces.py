@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from engine.labeling.label_rule import Cut
 from engine.labeling.label_scan import Scored, taken
+from engine.members import first_names
+from engine.store import Store
 from engine.store.vectors import sort_key
 from labelers import Labels
 from labelers.agree import Agreement, agree
+
+# Images that are named.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,20 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """An image, and the label that each space gives it; None for none."""
+
+    name: str
+    labels: dict[str, str | None]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """How spaces compare at their cuts, over the `images` that have a vector in each.
 
     `kappa` is Cohen's, of their decisions; `correlation` that of their scores among images that none of them labels:
     the lower, the more their agreement proves. Both are (spaces, spaces), nan where not defined. `disagree` counts
-    images of which they do not all say the same.
+    images of which they do not all say the same; `disagreeing` are those of them with the highest scores.
     """
 
     spaces: list[str]
@@ -42,9 +55,10 @@ class Comparison:
     kappa: NDArray[np.float64]
     correlation: NDArray[np.float64]
     disagree: int
+    disagreeing: list[Disagreement]
 
 
-def compared(scored: Sequence[Scored]) -> Iterator[Comparison]:
+def compared(store: Store, scored: Sequence[Scored]) -> Iterator[Comparison]:
     """Yield how the spaces compare at each of their cuts."""
     common = _common(scored)
     for number, (labels, found) in enumerate(_together(scored, common)):
@@ -57,6 +71,7 @@ def compared(scored: Sequence[Scored]) -> Iterator[Comparison]:
             found.kappa,
             found.correlation,
             int(np.count_nonzero(found.disagree)),
+            _disagreeing(store, scored, labels, scored[0].ids[common[0]], found.disagree),
         )
 
 
@@ -93,6 +108,29 @@ def _shared(scored: Sequence[Scored], labels: Sequence[Labels], code: int) -> Sh
     either, both = int(np.count_nonzero(says.any(axis=0))), int(np.count_nonzero(says.all(axis=0)))
     counts = {one.space: int(np.count_nonzero(row)) for one, row in zip(scored, says, strict=True)}
     return Shared(counts, both, both / either if either else float("nan"))
+
+
+def _disagreeing(
+    store: Store,
+    scored: Sequence[Scored],
+    labels: Sequence[Labels],
+    ids: NDArray[np.uint8],
+    disagree: NDArray[np.bool_],
+) -> list[Disagreement]:
+    rows = np.flatnonzero(disagree)
+    highest = np.max([one.scores[rows] for one in labels], axis=0)
+    rows = rows[np.argsort(-highest, kind="stable")][:SHOWN]
+    names = first_names(store, [ids[row].tobytes() for row in rows])
+    return [
+        Disagreement(
+            names[ids[row].tobytes()],
+            {
+                one.space: said.classes[said.codes[row]] if said.codes[row] >= 0 else None
+                for one, said in zip(scored, labels, strict=True)
+            },
+        )
+        for row in rows
+    ]
 
 
 def _one(cuts: Sequence[Cut]) -> Cut:

@@ -18,7 +18,8 @@ ACCEPT, REVERT = "labels accept", "labels revert"
 STATED = f"""
     WITH began AS (
         SELECT run, min(time) FILTER (event = 'start') AS time,
-            bool_or(event = 'end' AND NOT json_exists(details, '$.error')) AS whole
+            bool_or(event = 'end' AND CASE WHEN json_valid(details) THEN NOT json_exists(details, '$.error') END)
+                AS whole
         FROM runs GROUP BY run
     ),
     decided AS (

@@ -22,22 +22,24 @@ LETTERS = 28
 
 @dataclass(frozen=True)
 class Line:
-    """A named curve, and the point on it that is in use, if one is."""
+    """A named curve, the point that is in use, if one is, and what stands behind its name."""
 
     name: str
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     point: tuple[float, float] | None = None
+    more: str = ""
 
 
 def draw_lines(axes: Axes, lines: Sequence[Line], *, least: float, colours: Sequence[str] = COLOURS) -> None:
     """Draw lines, the first ones in `colours` and named, the others pale behind them; what is below `least` at it."""
     for place, line in enumerate(lines):
         named = place < len(colours)
+        label = short(line.name) + line.more if named else None
         shown = _shown(len(line.x))
         axes.plot(
             np.maximum(line.x[shown], least), line.y[shown], color=colours[place] if named else PALE,
-            linewidth=1.7 if named else 0.7, zorder=3 if named else 1, label=short(line.name) if named else None,
+            linewidth=1.7 if named else 0.7, zorder=3 if named else 1, label=label,
         )  # fmt: skip
         if named and line.point is not None:
             x, y = line.point

@@ -214,13 +214,9 @@ class Store:
         self._event(run, "end", command, details)
 
     def _event(self, run: str, event: str, command: str, details: dict[str, Any]) -> None:
-        row = {
-            "run": run,
-            "event": event,
-            "time": time.time(),
-            "command": command,
-            "details": json.dumps(details, sort_keys=True),
-        }
+        # Half a character, as in a path that is not UTF-8, is what no other reader of JSON takes.
+        text = json.dumps(details, sort_keys=True, ensure_ascii=False).encode(errors="replace").decode()
+        row = {"run": run, "event": event, "time": time.time(), "command": command, "details": text}
         self.runs.merge(pa.Table.from_pylist([row], self.runs.schema))
 
     def measured_rate(self) -> float | None:

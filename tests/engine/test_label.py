@@ -231,6 +231,37 @@ def test_the_rest_is_written_and_drawn(store):
     assert drawn < {name for name, (value, _) in rows.items() if value == "etc"}
 
 
+def test_more_of_the_rest_than_there_is_is_told(store):
+    done = label(store, Rule(thresholds=[0.6], none_label="etc", balance=1e30), exemplars=TWO)
+    (run,) = done.runs
+    rest = run.classes["etc"].labelled
+    assert rest == 340 - run.conflicts - sum(run.classes[name].labelled for name in CLASSES)
+    assert done.notes == [
+        f"run {run.run}: there are only {rest} images of the rest, less than 1e+30 times {340 - rest}"
+    ]
+
+
+def test_many_exemplars_are_looked_up_at_once(store, classes, monkeypatch):
+    pairs = [(label, name) for name, label in classes.items() if label in CLASSES]
+    assert len(pairs) > 60
+    done = label(store, Rule(thresholds=[0.6]), exemplars=pairs)
+    monkeypatch.setattr("engine.labeling.exemplars.MANY", 1000)
+    again = label(store, Rule(thresholds=[0.6]), exemplars=pairs)
+    assert again.remembered is None
+    found = done.known.by_class()
+    assert again.known.by_class() == found
+    assert {resolve(store, name).hex() for _, name in pairs} == {one for ids in found.values() for one in ids}
+
+
+def test_a_class_that_the_truth_has_no_word_for_is_not_judged(store, classes):
+    give_truth(store, classes)
+    done = label(store, Rule(thresholds=[0.6]), exemplars=[("sunflower", "3"), ("Character1", "1")])
+    (run,) = done.runs
+    assert run.classes["Character1"].labelled > 1 and run.classes["Character1"].precision is None
+    assert run.classes["sunflower"].precision is not None
+    assert done.notes == ["the truth has no image of Character1: no precision and recall"]
+
+
 def test_a_rate_becomes_the_threshold_of_the_space(store):
     done = label(store, Rule(fprs=[1e-2, 1e-3]), exemplars=TWO)
     from engine.retrieval.background import background
@@ -326,7 +357,12 @@ def test_spaces_are_compared(two_spaces):
             assert (shared.labelled, shared.shared) == ({spaces[0]: len(a), spaces[1]: len(b)}, len(a & b))
             assert shared.jaccard == len(a & b) / len(a | b)
         assert found.images == 340
-        assert found.disagree == sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
+        differing = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+        assert found.disagree == len(differing)
+        assert {shown.name for shown in found.disagreeing} <= differing
+        assert len(found.disagreeing) == min(5, len(differing))
+        for shown in found.disagreeing:
+            assert shown.labels == {spaces[0]: one.get(shown.name), spaces[1]: other.get(shown.name)}
     assert done.comparisons[0].kappa.shape == (2, 2)
 
 
@@ -342,12 +378,18 @@ REFUSED = {
     "no image": (dict(exemplars=[("a", "nobody")]), HALF, NoSuchImage, "no image is called 'nobody'"),
     "two classes": (dict(exemplars=[("a", "3"), ("b", "images/3.jpeg")]), HALF, BadInput, "are the same image"),
     "and not": (dict(exemplars=[("a", "5")], negatives=[("a", "@5")]), HALF, BadInput, "the same image, not to be"),
-    "case": (dict(exemplars=[("a", "3"), ("A", "5")]), HALF, BadInput, "'a' is also written 'A'"),
-    "case before": (dict(exemplars=[("Sunflower", "5")]), HALF, BadInput, "'sunflower' is also written 'Sunflower'"),
+    "case": (dict(exemplars=[("a", "3"), ("A", "5")]), HALF, BadInput, "'a' and 'A' differ in nothing but case"),
+    "case before": (dict(exemplars=[("Sunflower", "5")]), HALF, BadInput, "'sunflower' and 'Sunflower'"),
     "class before": (dict(exemplars=[("rose", "3")]), HALF, BadInput, "are the same image"),
     "not before": (dict(negatives=[("sunflower", "3")]), HALF, BadInput, "the same image, not to be"),
     "only not": (dict(negatives=[("rose", "5")]), HALF, BadInput, "and none of what it is"),
-    "no class": (dict(exemplars=[(" ", "3")]), HALF, BadInput, "'3' has no class"),
+    "no class": (dict(exemplars=[(" ", "3")]), HALF, BadInput, "class of '3' has no name"),
+    "line break": (dict(exemplars=[("a\nb", "3")]), HALF, BadInput, r"'a\\nb', has a line break"),
+    "control": (dict(negatives=[("a\0", "3")]), HALF, BadInput, "control character"),
+    "half a letter": (dict(exemplars=[("\udcff", "3")]), HALF, BadInput, "control character"),
+    "long": (dict(exemplars=[("a" * 201, "3")]), HALF, BadInput, "has 201 characters"),
+    "many": (dict(exemplars=[("rose", f"@{n}") for n in range(5, 40)] + [("rose", "nobody")]), HALF, BadInput,
+             "--exemplar: no image is called 'nobody'"),
     "high": ({}, dict(thresholds=[1.01]), BadInput, r"threshold is 1\.01"),
     "nan": ({}, dict(thresholds=[float("nan")]), BadInput, "threshold is nan"),
     "share": ({}, dict(thresholds=[-0.1], labeler="propagate"), BadInput, "a share lies between 0 and 1"),
@@ -363,6 +405,11 @@ REFUSED = {
     "labeler": ({}, dict(thresholds=[0.5], labeler="guess"), BadInput, "--labeler guess"),
     "rest": ({}, dict(thresholds=[0.5], none_label="SunFlower"), BadInput, "is the class 'sunflower'"),
     "rest without name": ({}, dict(thresholds=[0.5], none_label=" "), BadInput, "has no name"),
+    "rest in two lines": ({}, dict(thresholds=[0.5], none_label="a\nb"), BadInput, "has a line break"),
+    "rest as given": ({}, dict(thresholds=[0.5], none_label="PIZZA"), BadInput, "'pizza' and 'PIZZA'"),
+    "case as given": (dict(exemplars=[("Pizza", "5")]), HALF, BadInput, "'pizza' and 'Pizza'"),
+    "negative ratio": ({}, dict(thresholds=[0.5], none_label="etc", balance=-1.0), BadInput, "positive ratio"),
+    "endless ratio": ({}, dict(thresholds=[0.5], none_label="etc", balance=float("inf")), BadInput, "positive ratio"),
     "balance": ({}, dict(thresholds=[0.5], balance=2.0), BadInput, "a class that is not written"),
     "ratio": ({}, dict(thresholds=[0.5], none_label="etc", balance=0.0), BadInput, "positive ratio"),
     "space": (dict(space="nowhere"), HALF, EmptySpace, "no space 'nowhere'"),

@@ -6,6 +6,9 @@ import csv
 import hashlib
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -22,11 +25,13 @@ from engine.labeling.exports.pictures import free_path, harmless
 from engine.labeling.label_edit import import_labels, set_label
 from engine.labeling.label_export import export_labels, read_indices
 from engine.labeling.labels import append, truth
+from engine.select import all_labels
 from engine.store import Store
 from engine.store.names import resolve
 from engine.store.vectors import id_array
 from tests.engine.colour import picture, write_tar
 
+ROOT = Path(__file__).parents[2]
 # Names that hide, that a shell or another disk takes for something else, and two that are one file on some disks. Those
 # that would leave the folder are rejected when they come in.
 FILES = [
@@ -261,10 +266,19 @@ def test_webdataset_shards(store, run, tmp_path, labels, monkeypatch):
         about = json.loads(sample.pop("json"))
         assert ["bag, big", "rhino"][int(sample.pop("cls"))] == about["label"]
         ((ending, content),) = sample.items()
-        assert ending in ("png", "jpg")
+        # Nine are PNG, one is a JPEG.
+        assert ending == "png"
         assert about["id"] == hashlib.sha256(content).hexdigest() and about["score"] >= 0.7
         read[content] = about["label"]
     assert (read, done.rows, done.without) == (labels, 10, 1)
+
+
+def test_shards_that_are_ingested_bring_the_labels_they_were_written_with(store, run, tmp_path, labels):
+    export_labels(store, tmp_path / "out", run=run, form="webdataset")
+    intake(tmp_path / "again", Request([str(tmp_path / "out" / "shard-000000.tar")], encoders=["none"], workers=1))
+    found = all_labels(Store.open(tmp_path / "again")).to_pylist()
+    expected = {hashlib.sha256(content).digest(): name for content, name in labels.items()}
+    assert {row["id"]: row["label"] for row in found} == expected
 
 
 def test_coco_of_all_images(store, run, tmp_path):
@@ -338,6 +352,39 @@ def test_a_failure_leaves_what_was_there(store, run, tmp_path, monkeypatch, form
     with pytest.raises(OSError, match="No space"):
         export_labels(store, tmp_path / "l", run=run, form=form)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# The process kills itself at its fourth picture.
+KILLED = """
+import os, signal, sys
+from itertools import count
+import engine
+from engine.labeling.exports import pictures
+
+def deadly(member, real=pictures._file, seen=count()):
+    if next(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(member)
+
+pictures._file = deadly
+engine.open(sys.argv[1]).labels.export(sys.argv[2], run=sys.argv[4], form=sys.argv[3], images=sys.argv[5] == "1")
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "images"), [("folder", False), ("webdataset", False), ("coco", True), ("parquet", True)]
+)
+def test_an_export_that_is_killed_leaves_nothing_under_its_name(store, run, tmp_path, form, images):
+    (tmp_path / "other").touch()
+    command = [sys.executable, "-c", KILLED, store.path, tmp_path / "out", form, run, int(images)]
+    for _ in range(2):
+        killed = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        # What it left is hidden, and goes with the next of the same name.
+        left = {path.name for path in tmp_path.iterdir()} - {"other"}
+        assert len(left) == 1 and left.pop().startswith(".out.")
+    assert export_labels(store, tmp_path / "out", run=run, form=form, images=images).rows == 10
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "out"}
 
 
 @pytest.mark.parametrize(

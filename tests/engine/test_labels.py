@@ -6,8 +6,10 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+import engine as engine_package
 from engine.errors import BadInput, NoSuchImage
 from engine.ingestion.annotations import label_row
 from engine.ingestion.intake import intake
@@ -360,6 +362,9 @@ def test_an_import_knows_every_way_to_name_an_image(store, tmp_path):
         ("0,Cat\n1,cat", "'Cat' and 'cat' differ in nothing but case"),
         ("0,KNOWN", "'Known' and 'KNOWN'"),
         ("0,\n1, ", "labels no image"),
+        ('0,"a\nb"', r"'a\\nb', has a line break"),
+        ("0,a\0b", "control character"),
+        (f"0,{'a' * 201}", "has 201 characters"),
         ("id:zzz,x", "not id:"),
         ("@99,x", "'@99'"),
     ],
@@ -379,8 +384,14 @@ def test_what_cannot_be_set(store):
     before = store.versions()
     with pytest.raises(BadInput, match="differ in nothing but case"):
         set_label(store, NAMES[1], "X")
-    with pytest.raises(BadInput, match="no name"):
-        set_label(store, NAMES[1], "  ")
+    for label, message in (
+        ("  ", "no name"),
+        ("\x1b[31m", "control"),
+        ("\ud800", "control"),
+        ("a\u2028b", "line break"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            set_label(store, NAMES[1], label)
     with pytest.raises(NoSuchImage):
         set_label(store, "nosuch", "x")
     with pytest.raises(NoSuchImage):
@@ -389,6 +400,40 @@ def test_what_cannot_be_set(store):
     # A spelling that was taken back is free.
     unset_label(store, NAMES[0])
     assert set_label(store, NAMES[1], "X").label == "X"
+    # Letters of every kind are a name, whichever way they are composed.
+    assert set_label(store, NAMES[2], "👩‍🌾 é").label == "👩‍🌾 é"
+    with pytest.raises(BadInput, match="differ in nothing but case"):
+        set_label(store, NAMES[3], "👩‍🌾 e\u0301")
+
+
+def test_what_no_reader_of_json_takes_spoils_nothing(store):
+    set_label(store, NAMES[0], "x")
+    # A path that is not UTF-8, today and as earlier versions wrote it.
+    with store.run("test", {"path": "\udcff"}) as run:
+        run.result["path"] = "\udcff"
+    assert json.loads(store.runs.rows(["details"], f"run = '{run.name}'")[0]["details"]) == {"path": "?"}
+    rows = [
+        {"run": "old", "event": event, "time": 1.0, "command": "test", "details": '{"path": "\\udcff"}'}
+        for event in ("start", "end")
+    ]
+    store.runs.merge(pa.Table.from_pylist(rows, store.runs.schema))
+    assert counting(store) == {0: "x"}
+
+
+def test_a_decision_is_not_decided_on(store):
+    run = labelled(store, {"x": [0]})
+    decided = [accept(store, run).run, revert(store, run).run]
+    with store.run("exemplar", {}) as exemplars:
+        append(store, exemplars.name, ids=ids(store, 1), labels=["x"], source="exemplar")
+    before = store.versions()
+    for decide in (accept, revert):
+        for name in decided:
+            with pytest.raises(BadInput, match=f"it decided on {run}") as caught:
+                decide(store, name)
+            assert f"engine labels accept {run}" in caught.value.remedy
+        with pytest.raises(BadInput, match="remembered exemplars"):
+            decide(store, exemplars.name)
+    assert store.versions() == before
 
 
 def test_a_removed_image_owns_its_name_and_has_no_label(store, tmp_path):
@@ -401,6 +446,29 @@ def test_a_removed_image_owns_its_name_and_has_no_label(store, tmp_path):
     with pytest.raises(BadInput, match="was removed"):
         import_labels(store, tmp_path / "l.csv")
     assert verify(store).ok
+
+
+# --- the Python API ---
+
+
+def test_the_collection_says_what_the_commands_say(store, tmp_path):
+    labels = engine_package.open(store.path).labels
+    assert labels.set(NAMES[0], "x").label == "x"
+    assert labels.set(NAMES[0], "x", negative=True).label is None
+    assert labels.unset(NAMES[0]).label is None
+    (tmp_path / "l.csv").write_text("image,label\n1,x\n2,y\n")
+    assert labels.import_file(tmp_path / "l.csv").classes == {"x": 1, "y": 1}
+    one, two = labelled(store, {"x": [3, 4]}), labelled(store, {"x": [4]})
+    assert (labels.accept(one).state, labels.revert(two).state) == ("accepted", "reverted")
+    assert labels.diff(one, two) == diff(store, one, two)
+    assert labels.counts() == label_counts(store)
+    assert labels.counts()["labels"] == {"x": 3, "y": 1}
+    (tmp_path / "i.csv").write_text("index\n2\n4\n5\n")
+    done = labels.export(tmp_path / "o.csv", form="onehot", indices=tmp_path / "i.csv", classes=["y", "x"])
+    assert (done.rows, done.labelled) == (3, 2)
+    lines = (tmp_path / "o.csv").read_text().splitlines()
+    assert lines == ["image,label", '2,"[1.0, 0.0]"', '4,"[0.0, 1.0]"', '5,"[0.0, 0.0]"']
+    assert labels.export(str(tmp_path / "r.csv"), run=two).labelled == 1
 
 
 # --- the commands ---

@@ -48,6 +48,13 @@ def test_a_class_without_members_or_without_labels_is_nan():
     assert np.isnan(found.recall_interval[1]).all()
 
 
+def test_the_pairs_that_are_confused_most():
+    table = np.array([[9, 1, 0], [4, 9, 0], [2, 0, 0]])
+    assert metrics.most_confused(table, 2) == [(1, 0, 4), (2, 0, 2)]
+    assert metrics.most_confused(table, 9) == [(1, 0, 4), (2, 0, 2), (0, 1, 1)]
+    assert metrics.most_confused(np.diag([3, 4]), 5) == []
+
+
 def test_no_rows_are_nan():
     found = metrics.report(codes([]), codes([]), classes=2)
     assert np.isnan([found.accuracy, found.balanced_accuracy, found.covered, found.macro.f1, found.micro.f1]).all()

@@ -51,7 +51,8 @@ def _show(found: dict[str, Any]) -> None:
         images = counted(found["conflicts"], "image")
         say(f"{images} with labels that contradict each other, for instance {', '.join(found['conflicting'])}")
     for run in found["runs"]:
-        how = f"{run['labeler']} in {run['space']} at {run['threshold']}"
+        cut = "" if run["threshold"] is None else f" at {run['threshold']:.4g}"
+        how = f"{run['labeler']} in {run['space']}{cut}"
         say(f"{run['state']}: {run['run']}, {how}, {counted(run['labelled'], 'image')}")
         if run["state"] == "proposed":
             say(f"  let it count: engine labels accept {run['run']}")

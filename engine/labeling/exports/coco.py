@@ -24,7 +24,7 @@ def write(labelled: Labelled, path: Path) -> int:
     if not labelled.images:
         entries = ((row, row["name"]) for block in labelled.blocks() for row in block)
         return _document(labelled, path, entries)
-    (path / "data").mkdir(parents=True)
+    (path / "data").mkdir()
     return _document(labelled, path / "labels.json", _copied(labelled, path / "data"))
 
 

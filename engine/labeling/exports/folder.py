@@ -15,7 +15,6 @@ def write(labelled: Labelled, path: Path) -> int:
     for name in labelled.classes:
         if harmless(name) != name or len(name.encode()) > 255:
             raise BadInput(f"the class {name!r} cannot be the name of a folder", "use --format webdataset, coco or csv")
-    path.mkdir()
     rows = 0
     for row, data in pictures(labelled.store, labelled.only_labelled()):
         # Not before: readers take an empty folder for a fault.

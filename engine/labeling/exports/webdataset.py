@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ SHARD_BYTES = 2**30
 def write(labelled: Labelled, path: Path) -> int:
     """Write the images that have a label into `path`/shard-000000.tar …; return how many.
 
-    `.cls` is a whole number because the readers take it for one; `.json` has the class by name, score, name and id.
+    All pictures end alike. `.cls` is a whole number because the readers take it for one; `.json` has the class by name,
+    score, name and id.
     """
-    path.mkdir()
     number = {name: place for place, name in enumerate(labelled.classes)}
+    ending = _ending(labelled)
     rows, shard, since = 0, 0, 0
     tar = _open(path, shard)
     try:
@@ -31,14 +33,22 @@ def write(labelled: Labelled, path: Path) -> int:
                 shard, since = shard + 1, rows
                 tar = _open(path, shard)
             key = f"{rows:09d}"
-            # One ending a format: who reads `jpg` gets the files called `.JPEG` too.
-            _add(tar, f"{key}.{extension_of(row['format'])}", data)
+            _add(tar, f"{key}.{ending}", data)
             _add(tar, f"{key}.cls", str(number[row["label"]]).encode())
             _add(tar, f"{key}.json", json.dumps(_about(row), ensure_ascii=False).encode())
             rows += 1
     finally:
         tar.close()
     return rows
+
+
+def _ending(labelled: Labelled) -> str:
+    """Return the ending of all pictures: that of the format most of them have.
+
+    Loaders want the same endings in every sample, Hugging Face's refuses others; the format they take from the bytes.
+    """
+    counted = Counter(map(extension_of, labelled.only_labelled()["format"].to_pylist()))
+    return counted.most_common(1)[0][0] if counted else "jpg"
 
 
 def _about(row: dict[str, Any]) -> dict[str, Any]:
