@@ -67,6 +67,11 @@ class FaissIndex(ABC, Generic[P]):
             self._body, self._file = self._writable(*self._file), None
         self._fill(self._body, built)
 
+    @property
+    def trained(self) -> bool:
+        """Say whether there were rows enough to train on; until then every row is compared."""
+        return self._body is not None
+
     def efforts(self) -> tuple[int, ...]:
         """Return the ladder of efforts, least first."""
         return self.ladder

@@ -76,5 +76,7 @@ def command(
         )
     else:
         print("  every row is compared; nothing is built" + ("; the index before is gone" if found["dropped"] else ""))
+    if not found.get("trained", True):
+        say("so few rows train no index: searches compare every row; when there are more: engine index --update")
     if not found["reached"]:
         say(f"no effort of this index reaches a recall of {found['target']}; try another --kind, or --kind exact")

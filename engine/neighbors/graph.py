@@ -85,7 +85,8 @@ def graph(
     """Return the graph of the `k` nearest images of each; build it if there is none, or none that is fresh.
 
     `exact` asks for one that misses nothing whatever it takes. The kind that is built otherwise goes by size, see
-    `indexers.graph.method`. Raises `BadInput`, `EmptySpace`, `DiskFull`, `Interrupted` after Ctrl-C.
+    `indexers.graph.method`. The first columns of a fresh graph of more neighbours are a graph, too.
+    Raises `BadInput`, `EmptySpace`, `DiskFull`, `Interrupted` after Ctrl-C.
     """
     progress = progress or Silent()
     if k < 1:
@@ -105,6 +106,8 @@ def graph(
             if asdict(old) != json.loads((folder / STATE).read_text()):
                 publish(folder / STATE, asdict(old))
             return Graph(chosen.name, vectors, _map(folder, old), old)
+        if not rebuild and (larger := _wider(store, chosen, vectors, k, exact)) is not None:
+            return larger
         if old is not None and not fresh:
             progress.note(
                 f"the graph of space {chosen.name} is stale ({old.rows} rows, now {len(vectors)}): built anew"
@@ -112,6 +115,21 @@ def graph(
         kind = "exact" if exact else method(*vectors.matrix.shape)
         built = _build(folder, chosen.name, vectors, k, kind, progress)
         return Graph(chosen.name, vectors, _map(folder, built), built)
+
+
+def _wider(store: Store, space: Space, vectors: VectorCache, k: int, exact: bool) -> Graph | None:
+    """Return the first k columns of a fresh graph of more, None if there is none; neighbours stand best first."""
+    home = _home(store, space)
+    for more in _kept(home):
+        built = _read(home / f"k{more}") if more > k else None
+        if built is None or built.identity != vectors.identity or (exact and built.kind != "exact"):
+            continue
+        whole = _map(home / f"k{more}", built)
+        columns_of = min(k, built.k)
+        knn = KnnGraph(whole.indices[:, :columns_of], whole.scores[:, :columns_of])
+        share = built.recall if built.kind == "exact" else round(recall(vectors.matrix, knn, seed=SEED), 4)
+        return Graph(space.name, vectors, knn, replace(built, k=columns_of, recall=share))
+    return None
 
 
 def load(store: Store, space: str | None = None, *, k: int = K) -> Graph | None:

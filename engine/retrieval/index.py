@@ -18,7 +18,9 @@ from engine.retrieval.kept_index import KeptIndex, building, drop, ids_of, load,
 from engine.store import Space, Store, VectorCache
 from indexers import INDEXES, Index, Neighbors, index_class
 from indexers.choose import choose, lists_for
+from indexers.faiss_index import FaissIndex
 from indexers.flat import FlatIndex
+from indexers.ivf import LEAST_A_LIST
 from indexers.selected import Selected
 from indexers.tune import tune
 
@@ -85,7 +87,8 @@ def build(
             found = _measured(index, vectors.matrix, held, recall)
             seconds = round(time.monotonic() - began, 3)
             if best is None or _merit(found) > _merit(best[1]):
-                best = index, {**_described(chosen, name, options), **found, "seconds": seconds}
+                known = {**_described(chosen, name, options), "trained": _trained(index)}
+                best = index, {**known, **found, "seconds": seconds}
         assert best is not None
         return summary(write(store, chosen, best[0], vectors, rest, held, best[1]))
 
@@ -126,7 +129,7 @@ def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex,
     held = np.concatenate([vectors.positions(old), fresh])
     told.begin(f"measuring with {len(held)} rows held out", None)
     found = _measured(kept.index, vectors.matrix, held, kept.state["target"], order)
-    state = {**kept.state, **found, "seconds": round(time.monotonic() - began, 3)}
+    state = {**kept.state, **found, "trained": _trained(kept.index), "seconds": round(time.monotonic() - began, 3)}
     return summary(write(store, space, kept.index, vectors, order, held, state))
 
 
@@ -182,9 +185,16 @@ def _options(kind: str, given: Mapping[str, str], n: int) -> Any:
     if unknown := given.keys() - known.keys():
         raise BadInput(f"an index of kind {kind} has no {min(unknown)!r}", f"it has {', '.join(known) or 'none'}")
     try:
-        return replace(default, **{name: known[name](value) for name, value in given.items()})
+        options = replace(default, **{name: known[name](value) for name, value in given.items()})
     except ValueError as error:
         raise BadInput(f"--param for {kind}: {error}", f"for instance: {default}") from None
+    lists = getattr(options, "lists", 1)
+    if "lists" in given and lists * LEAST_A_LIST > n:
+        raise BadInput(
+            f"{n} rows cannot train {lists} lists: it takes {LEAST_A_LIST} rows for each",
+            f"at most --param lists={max(1, n // LEAST_A_LIST)}",
+        )
+    return options
 
 
 def _measured(
@@ -214,6 +224,11 @@ def _measured(
         "queries": len(held),
         "seconds_a_query": round(seconds, 7),
     }
+
+
+def _trained(index: Index) -> bool:
+    """Say whether the index looks at fewer rows than there are: one of FAISS's does so from a number of rows on."""
+    return not isinstance(index, FaissIndex) or index.trained
 
 
 def _merit(found: Mapping[str, Any]) -> tuple[bool, float]:

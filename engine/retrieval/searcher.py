@@ -75,7 +75,8 @@ class Searcher:
         return {"kind": self.kept.state["kind"], "recall": self.kept.state["recall"][at], "newer": self.kept.newer}
 
     def _applies(self, k: int, keep: NDArray[np.bool_] | None) -> bool:
-        if self.kept is None or _measured_at(self.kept.state, k) is None:
+        # One that has too few rows to be trained compares them all, and so does the scan.
+        if self.kept is None or not self.kept.state["trained"] or _measured_at(self.kept.state, k) is None:
             return False
         return keep is None or bool(keep.mean() >= LEAST_KEPT)
 

@@ -79,6 +79,26 @@ def test_a_graph_is_kept_for_each_k_and_cut_to_what_there_is(store):
     assert sorted(one["k"] for one in graphs(store)) == [3, 339]
 
 
+def test_the_first_columns_of_a_larger_graph_are_a_graph(store, monkeypatch):
+    larger = graph(store, k=15)
+    fewer = graph(store, k=10)
+    assert_right(fewer, 10)
+    np.testing.assert_array_equal(fewer.knn.indices, larger.knn.indices[:, :10])
+    np.testing.assert_allclose(fewer.knn.csr().toarray().sum(axis=1), fewer.knn.scores.sum(axis=1), rtol=1e-5)
+    assert (fewer.built.k, fewer.complete) == (10, True)
+    assert [one["k"] for one in graphs(store)] == [15]
+    assert graph(store, k=10, rebuild=True).built.k == 10
+    assert [one["k"] for one in graphs(store)] == [10, 15]
+    # Of an approximate one the recall is measured of the columns that are taken.
+    monkeypatch.setattr(indexers.graph, "EXACT_FLOPS", 0)
+    monkeypatch.setattr(indexers.graph, "DESCENT_BYTES", 0)
+    shutil.rmtree(store.cache / "graphs")
+    graph(store, k=15)
+    seen = graph(store, k=5).built
+    assert (seen.kind, seen.k, 0.5 < seen.recall <= 1) == ("ivf", 5, True)
+    assert graph(store, k=5, exact=True).complete
+
+
 def test_it_survives_the_vector_cache_it_was_made_of(store):
     made = graph(store)
     shutil.rmtree(store.cache / "vectors")

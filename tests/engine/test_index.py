@@ -265,6 +265,7 @@ def test_many_queries_at_once_are_those_one_by_one(store):
         ({"kind": "ivf", "params": {"lists": "-3"}}, "lists"),
         ({"params": {"lists": "3"}}, "one kind"),
         ({"memory": -1}, "-1 bytes"),
+        ({"kind": "ivf", "params": {"lists": "98"}}, "3800 rows cannot train 98 lists.*lists=97"),
         ({"kind": "hnsw", "params": {"m": "99999999999"}}, "m is 99999999999, must be at most"),
         ({"kind": "hnsw", "params": {"ef_construction": "9" * 400}}, "ef_construction is 9+, must be at most"),
         ({"kind": "pq", "params": {"width": "99999999999"}}, "width is 99999999999, must be at most"),
@@ -304,6 +305,18 @@ def test_too_few_images_to_measure_an_index_are_said_and_none_is_kept(tmp_path):
         build(few, kind="hnsw")
     assert read(few, few.space()) is None
     assert build(few)["kind"] == "flat"
+
+
+def test_an_index_that_is_too_small_to_be_one_says_exact(tmp_path, engine):
+    generate(tmp_path / "few", rows=900, dim=DIM)
+    few = Store.open(tmp_path / "few")
+    assert build(few, kind="hnsw")["trained"] is False
+    answer = search(few, Query(names=["made/7.none"]), k=5)
+    assert (answer.index, answer.complete) == ({"kind": "exact", "recall": 1.0}, True)
+    assert "so few rows" in engine("index", "--kind", "pq", "--store", few.path).stderr
+    append(few, np.random.default_rng(3).standard_normal((900, DIM)).astype(np.float32), seed=5)
+    assert update(few)["trained"] is True
+    assert search(few, Query(names=["made/7.none"]), k=5).index["kind"] == "pq"
 
 
 def test_an_index_that_goes_is_told(store, engine):

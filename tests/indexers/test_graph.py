@@ -163,6 +163,18 @@ def test_recall_counts_what_is_missed_and_forgives_ties():
     assert recall(X, graph) == 1.0
 
 
+def test_recall_tells_vectors_apart_that_are_packed_tightly():
+    # All cosines lie within 1e-6 of 1; two halves of a graph that names the farthest are still wrong.
+    X = some(1, 24) + 3e-4 * some(60, 24)
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    S = X.astype(np.float64) @ X.astype(np.float64).T
+    np.fill_diagonal(S, np.inf)
+    order = np.argsort(-S, axis=1)[:, 1:]
+    assert recall(X, KnnGraph(order[:, -4:].astype(np.int32), np.ones((60, 4), np.float32))) == 0.0
+    half = np.concatenate([order[:, :2], order[:, -2:]], axis=1).astype(np.int32)
+    assert recall(X, KnnGraph(half, np.ones((60, 4), np.float32))) == 0.5
+
+
 def test_the_method_goes_by_size():
     assert method(9_144, 1280) == "exact"
     assert method(100_000, 512) == "descent"
