@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from engine.store import Store
+from engine.store.names import source_names
 from engine.store.table import in_list
 
 
@@ -14,7 +14,7 @@ def members(store: Store, *, rejected: bool = False, removed: bool = False) -> I
     """Yield every member, or only those rejected or removed, as `engine members --json` prints them."""
     conditions = [name for name, wanted in (("rejected", rejected), ("removed", removed)) if wanted]
     where = " OR ".join(f"{name} IS NOT NULL" for name in conditions) or None
-    paths = {row["digest"]: Path(row["path"]).name for row in store.sources.rows(["digest", "path"])}
+    paths = source_names(store)
     for batch in store.members.scan(["source", "ordinal", "name", "image", "rejected", "removed", "split"], where):
         for row in batch.to_pylist():
             yield {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from engine.errors import BadInput
 from engine.labeling.precedence import ACCEPT, CONFLICTS, LABELS, PRECEDENCE, REVERT
 from engine.store import Store
 from engine.store.table import in_list, literal, steady
-from engine.store.vectors import id_array
+from engine.store.vectors import id_array, identity, sort_key
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+# So many statements at most are kept in memory as the labels that they come to.
+MOST_KEPT = 1_000_000
 COLUMNS = ("id", "name", "ordinal", "split", "source", "width", "height", "format", "bytes", "label")
 
 PICTURES = f"""
@@ -75,8 +78,49 @@ def _selected(store: Store, where: str) -> pa.Table:
         return answer.result()
 
 
+@dataclass(frozen=True)
+class KeptLabels:
+    """The labels that count in one state of a store: sorted keys (n,) of ids, and their labels."""
+
+    keys: NDArray[np.bytes_]
+    labels: pa.ChunkedArray
+
+    def of(self, ids: list[bytes]) -> dict[bytes, str]:
+        """Return the label of each of `ids` that has one."""
+        if not ids or not len(self.keys):
+            return {}
+        wanted = sort_key(np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), -1))
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        known = self.keys[places] == wanted
+        return {one: self.labels[int(place)].as_py() for one, place, hit in zip(ids, places, known, strict=True) if hit}
+
+
+# The state of the store that was asked last, and its labels once it was asked again in that state.
+_asked: dict[tuple[Any, ...], KeptLabels | None] = {}
+
+
 def labels_of(store: Store, ids: list[bytes]) -> dict[bytes, str]:
-    """Return the label that counts of each of `ids` that has one."""
+    """Return the label that counts of each of `ids` that has one.
+
+    What is asked once is looked up. From the second time on all labels are kept until one of them or a run changes:
+    deciding which one counts takes SQL longer than a search takes.
+    """
+    state = (store.path, identity(store.labels), identity(store.runs))
+    if state not in _asked or store.labels.count() > MOST_KEPT:
+        _asked.clear()
+        _asked[state] = None
+        return _looked_up(store, ids)
+    kept = _asked[state]
+    if kept is None:
+        found = all_labels(store)
+        keys = sort_key(id_array(found["id"]))
+        order = np.argsort(keys, kind="stable")
+        kept = KeptLabels(keys[order], found["label"].take(order))
+        _asked[state] = kept
+    return kept.of(ids)
+
+
+def _looked_up(store: Store, ids: list[bytes]) -> dict[bytes, str]:
     said = store.labels.rows(where=f"kind = 'class' AND {in_list('id', ids)}") if store.labels.count() else []
     if not {row["source"] for row in said} & set(PRECEDENCE) - {"given"}:
         return _given(said)

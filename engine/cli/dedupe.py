@@ -39,6 +39,7 @@ def command(
     """
     from engine.neighbors.dedupe import dedupe
     from engine.store import Store
+    from engine.store.names import several_sources
 
     opened = Store.open(store)
     if grid is not None:
@@ -58,12 +59,13 @@ def command(
     if json:
         emit(document(found))
         return
+    several = several_sources(opened)
     lines = [
-        (number, "yes" if place == 0 else "", score, one.name)
+        (number, "yes" if place == 0 else "", score, *((one.source,) if several else ()), one.name)
         for number, group in enumerate(found.groups, 1)
         for place, (one, score) in enumerate(zip(group.pictures, group.scores, strict=True))
     ]
-    table(("group", "kept", "score", "name"), lines)
+    table(("group", "kept", "score", *(("source",) if several else ()), "name"), lines)
     say(summary(found))
 
 
@@ -89,4 +91,11 @@ def document(found: Deduped) -> dict[str, Any]:
         "graph": found.graph,
         "kept": len(found.groups),
         "removable": found.removable,
+        "pictures": [
+            [
+                {"id": one.id.hex(), "name": one.name, "source": one.source, "ordinal": one.place[1], "score": score}
+                for one, score in zip(group.pictures, group.scores, strict=True)
+            ]
+            for group in found.groups
+        ],
     }

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 MUCH = 0.1
 
 
-def show(answer: Answer) -> None:
-    """Print the hits as a table, and below it where they come from."""
-    table(("rank", "score", "fpr", "name", "label"), [(place, *_row(hit)) for place, hit in enumerate(answer.hits, 1)])
+def show(answer: Answer, *, several: bool) -> None:
+    """Print the hits as a table, with their source where there are several, and below it where they come from."""
+    table(("rank", *_columns(several)), [(place, *_row(hit, several)) for place, hit in enumerate(answer.hits, 1)])
     say(
         f"{len(answer.hits)} of {counted(answer.rows, 'image')} {_place(answer)}"
         + ("" if answer.complete or answer.threshold is None else "; more qualify than -k lets through")
@@ -32,16 +32,16 @@ def show(answer: Answer) -> None:
         )
 
 
-def show_many(answers: Iterable[Answer]) -> None:
-    """Print the hits of many queries as one table."""
+def show_many(answers: Iterable[Answer], *, several: bool) -> None:
+    """Print the hits of many queries as one table, with their source where there are several."""
     last: list[Answer] = []
 
     def rows() -> Iterable[tuple[Any, ...]]:
         for answer in answers:
             last[:] = [answer]
-            yield from ((answer.query, place, *_row(hit)) for place, hit in enumerate(answer.hits, 1))
+            yield from ((answer.query, place, *_row(hit, several)) for place, hit in enumerate(answer.hits, 1))
 
-    table(("query", "rank", "score", "fpr", "name", "label"), rows())
+    table(("query", "rank", *_columns(several)), rows())
     for answer in last:
         say(_place(answer))
         _notes(answer)
@@ -64,6 +64,7 @@ def document(answer: Answer) -> dict[str, Any]:
         {
             "id": hit.id.hex(),
             "name": hit.name,
+            "source": hit.source,
             "ordinal": hit.ordinal,
             "score": hit.score,
             "fpr": hit.fpr,
@@ -90,9 +91,13 @@ def _notes(answer: Answer | Written) -> None:
         say(f"note: {note}")
 
 
-def _row(hit: Hit) -> tuple[float, str, str, str | None]:
+def _columns(several: bool) -> tuple[str, ...]:
+    return ("score", "fpr", *(("source",) if several else ()), "name", "label")
+
+
+def _row(hit: Hit, several: bool) -> tuple[Any, ...]:
     # Rates differ by powers of ten.
-    return hit.score, f"{hit.fpr:.2g}", hit.name, hit.label
+    return (hit.score, f"{hit.fpr:.2g}", *((hit.source,) if several else ()), hit.name, hit.label)
 
 
 def _place(answer: Answer | Written) -> str:

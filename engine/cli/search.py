@@ -58,6 +58,7 @@ def command(
     """Find the images closest to a picture, a name or a vector, or to many of them in one go."""
     from engine.retrieval.query import Query
     from engine.store import Store
+    from engine.store.names import several_sources
 
     opened, query = Store.open(store), Query(image, id, vector, like, unlike)
     many = images is not None or vectors is not None or ids is not None or all
@@ -77,7 +78,7 @@ def command(
 
             draw_answer(opened, query, answer, grid)
             say(f"drawn: {grid}")
-        emit(document(answer)) if json else show(answer)
+        emit(document(answer)) if json else show(answer, several=several_sources(opened))
         return
     from engine.retrieval.batch import Queries, batch
 
@@ -92,5 +93,5 @@ def command(
         elif json:
             emit_lines(map(document, made.answers()))
         else:
-            show_many(made.answers())
+            show_many(made.answers(), several=several_sources(opened))
     raise click.exceptions.Exit(1 if made.problems else 0)

@@ -18,6 +18,7 @@ from engine.neighbors.near_pairs import cosines, near_pairs
 from engine.progress import Progress, Silent
 from engine.select import matching
 from engine.store import Store, VectorCache
+from engine.store.names import source_names
 from engine.store.table import in_list
 from indexers.groups import complete_link
 
@@ -38,6 +39,7 @@ class Picture:
 
     id: bytes
     name: str
+    source: str
     place: tuple[int, int]
     pixels: int
     bytes: int
@@ -148,6 +150,7 @@ def _pictures(store: Store, ids: Sequence[bytes]) -> dict[bytes, Picture]:
     )
     age = {row["digest"]: place for place, row in enumerate(rows)}
     found: dict[bytes, Picture] = {}
+    called = source_names(store)
     for start in range(0, len(ids), BATCH):
         some = ids[start : start + BATCH]
         images = {row["id"]: row for row in store.images.rows(where=in_list("id", some))}
@@ -158,7 +161,9 @@ def _pictures(store: Store, ids: Sequence[bytes]) -> dict[bytes, Picture]:
             if image := images.get(row["image"]):
                 place = (age[row["source"]], row["ordinal"])
                 pixels = image["width"] * image["height"]
-                found[row["image"]] = Picture(row["image"], row["name"], place, pixels, image["bytes"])
+                found[row["image"]] = Picture(
+                    row["image"], row["name"], called[row["source"]], place, pixels, image["bytes"]
+                )
     return found
 
 

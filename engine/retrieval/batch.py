@@ -154,7 +154,15 @@ class Batch:
         ids, rates = self.scope.vectors.ids, self.scope.background.fpr(found.scores)
         rows = self.captions.take(found.positions).to_pylist()
         return [
-            Hit(ids[place].tobytes(), row["name"], row["ordinal"], float(score), float(rate), row["label"])
+            Hit(
+                ids[place].tobytes(),
+                row["name"],
+                row["source"],
+                row["ordinal"],
+                float(score),
+                float(rate),
+                row["label"],
+            )
             for place, row, score, rate in zip(found.positions, rows, found.scores, rates, strict=True)
         ]
 
@@ -175,6 +183,7 @@ class Batch:
                     "rank": rank[part],
                     "id": hex_column(self.scope.vectors.ids[positions[part]]),
                     "name": captions["name"],
+                    "source": captions["source"],
                     "ordinal": captions["ordinal"],
                     "score": scores[part],
                     "fpr": self.scope.background.fpr(scores[part]),

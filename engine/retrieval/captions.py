@@ -1,4 +1,4 @@
-"""Captions: name, ordinal and label of every row of a space, looked up once for many answers."""
+"""Captions: name, source, ordinal and label of every row of a space, looked up once for many answers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from engine.select import all_labels
 from engine.store import Store, VectorCache
+from engine.store.names import source_names
 from engine.store.vectors import id_array
 
 
 @dataclass(frozen=True)
 class Captions:
-    """`table` has the columns name, ordinal and label; `rows` (n,) is where in it each row of the vectors is described.
+    """`table` has the columns name, source, ordinal and label; `rows` (n,) is where each row of the vectors is in it.
 
     A row of −1 has a vector and no committed member: it is not part of the collection (yet).
     """
@@ -29,7 +31,7 @@ class Captions:
         return self.rows >= 0
 
     def take(self, positions: NDArray[np.int64]) -> pa.Table:
-        """Return name, ordinal and label of some known rows."""
+        """Return name, source, ordinal and label of some known rows."""
         return self.table.take(pa.array(self.rows[positions]))
 
 
@@ -42,8 +44,16 @@ def captions_of(store: Store, vectors: VectorCache) -> Captions:
     places, first = places[places >= 0], first[places >= 0]
     rows = np.full(len(vectors), -1, np.int64)
     rows[places] = np.arange(len(places))
-    table = members.select(["name", "ordinal"]).take(pa.array(first))
+    table = members.select(["name", "source", "ordinal"]).take(pa.array(first))
+    table = table.set_column(1, "source", _sources(store, table["source"]))
     return Captions(table.append_column("label", _labels(store, vectors, rows, len(places))), rows)
+
+
+def _sources(store: Store, digests: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return what each source is called."""
+    called = source_names(store)
+    places = pc.index_in(digests, pa.array(list(called), digests.type))
+    return pa.chunked_array([pa.array(list(called.values()), pa.string()).take(places.combine_chunks())])
 
 
 def _labels(store: Store, vectors: VectorCache, rows: NDArray[np.int64], count: int) -> pa.ChunkedArray:

@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
         ("rank", pa.int64()),
         ("id", pa.string()),
         ("name", pa.string()),
+        ("source", pa.string()),
         ("ordinal", pa.int64()),
         ("score", pa.float64()),
         ("fpr", pa.float64()),

@@ -13,18 +13,20 @@ from engine.retrieval.query import Part, Query, query_vector, resolved
 from engine.retrieval.scope import Limits, Mask, Scope, scope_of
 from engine.select import labels_of
 from engine.store import ID_BYTES, Store, VectorCache
+from engine.store.names import source_names
 from engine.store.table import in_list
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One image of an answer; `score` is the cosine, computed in float64.
+    """One image of an answer by its first member; `score` is the cosine, computed in float64.
 
     `fpr` is the share of random pairs of the space's images that reach the score.
     """
 
     id: bytes
     name: str
+    source: str
     ordinal: int
     score: float
     fpr: float
@@ -120,12 +122,12 @@ def describe(store: Store, ids: Sequence[bytes], scores: NDArray[np.float64], ra
         ["source", "ordinal", "name", "image"], f"removed IS NULL AND {in_list('image', list(ids))}"
     )
     names = {row["image"]: row for row in sorted(rows, key=lambda row: (row["source"], row["ordinal"]), reverse=True)}
-    labels = labels_of(store, list(ids))
+    labels, sources = labels_of(store, list(ids)), source_names(store)
     # An image whose ledger row is not committed yet has vectors already; it is not part of the answer.
     return [
-        Hit(one, names[one]["name"], names[one]["ordinal"], float(score), float(rate), labels.get(one))
+        Hit(one, row["name"], sources[row["source"]], row["ordinal"], float(score), float(rate), labels.get(one))
         for one, score, rate in zip(ids, scores, rates, strict=True)
-        if one in names
+        if (row := names.get(one))
     ]
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import Any
 
 from engine.errors import AmbiguousName, BadInput, NoSuchImage
 from engine.store.store import Store
 from engine.store.table import in_list, literal
+from engine.store.vectors import identity
 
 MIN_HEX = 8
 SHOWN = 5
 MAX_ORDINAL = 2**63 - 1
+# What the sources of the store that was asked last are called: every answer says it.
+_called: dict[tuple[Any, ...], dict[bytes, str]] = {}
 
 
 def resolve(store: Store, name: str) -> bytes:
     """Return the id of the image that `name` stands for.
 
-    Tried in this order: exact member name; `id:HEX` with at least 8 digits; `@N` or `SOURCE@N`, the ordinal; the
-    unique file name with or without its extension (`3048` for `images/3048.jpeg`).
+    Tried in this order: exact member name; `id:HEX` with at least 8 digits; `@N` or `SOURCE@N`, the ordinal, where
+    SOURCE is the end of the source's path from some folder on; the unique file name with or without its extension
+    (`3048` for `images/3048.jpeg`).
     Raises `NoSuchImage`, `AmbiguousName` with the candidates, or `BadInput` for a malformed `id:`.
     """
     if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name):
@@ -26,11 +31,12 @@ def resolve(store: Store, name: str) -> bytes:
     found = _members(store, f"name = {literal(name)}")
     if not found and name.startswith("id:"):
         return _by_hex(store, name)
-    if not found and "@" in name:
-        found = _by_ordinal(store, name)
-    if not found:
-        found = _by_stem(store, name)
-    return _only(store, name, found)
+    return _only(store, name, found or _found(store, name))
+
+
+def _found(store: Store, name: str) -> list[dict]:
+    """Return the members that a name stands for that is none of theirs."""
+    return (_by_ordinal(store, name) if "@" in name else []) or _by_stem(store, name)
 
 
 def _members(store: Store, where: str) -> list[dict]:
@@ -54,15 +60,43 @@ def _by_ordinal(store: Store, name: str) -> list[dict]:
     source, _, digits = name.rpartition("@")
     if not digits.isdecimal() or int(digits) > MAX_ORDINAL:
         return []
-    chosen = [row for row in store.sources.rows(["digest", "path"]) if not source or source in _names(row["path"])]
+    chosen = [row for row in store.sources.rows(["digest", "path"]) if not source or _ends(row["path"], source)]
     if not chosen:
         return []
     return _members(store, f"ordinal = {int(digits)} AND {in_list('source', [row['digest'] for row in chosen])}")
 
 
-def _names(path: str) -> set[str]:
-    """Return what a source may be called: its path, file name, or file name without extension."""
-    return {path, Path(path).name, Path(path).name.split(".", 1)[0]}
+def _ends(path: str, name: str) -> bool:
+    """Say whether a source may be called `name`: its path from some folder on, the last part's extension optional."""
+    whole, given = PurePosixPath(path).parts, PurePosixPath(name).parts
+    if not given or whole[-len(given) : -1] != given[:-1]:
+        return False
+    return given[-1] in (whole[-1], whole[-1].split(".", 1)[0])
+
+
+def source_names(store: Store) -> dict[bytes, str]:
+    """Return what each source is called: the shortest end of its path that is no other's."""
+    state = (store.path, identity(store.sources))
+    if state not in _called:
+        _called.clear()
+        _called[state] = _named(store)
+    return _called[state]
+
+
+def _named(store: Store) -> dict[bytes, str]:
+    paths = {row["digest"]: row["path"] for row in store.sources.rows(["digest", "path"])}
+    return {digest: _shortest(path, set(paths.values()) - {path}) for digest, path in paths.items()}
+
+
+def several_sources(store: Store) -> bool:
+    """Say whether a name without its source may be that of several."""
+    return len(set(source_names(store).values())) > 1
+
+
+def _shortest(path: str, others: set[str]) -> str:
+    parts = PurePosixPath(path).parts
+    ends = ("/".join(parts[-length:]) for length in range(1, len(parts)))
+    return next((end for end in ends if not any(_ends(other, end) for other in others)), path)
 
 
 def _by_stem(store: Store, name: str) -> list[dict]:
@@ -94,8 +128,12 @@ def _only(store: Store, name: str, found: list[dict]) -> bytes:
 
 
 def _spell(store: Store, rows: list[dict]) -> Iterable[str]:
-    paths = {row["digest"]: Path(row["path"]).name for row in store.sources.rows(["digest", "path"])}
+    """Yield names that stand for one of the images alone, each with what its member is called."""
+    sources = source_names(store)
     for row in rows[:SHOWN]:
-        yield f"{paths[row['source']]}@{row['ordinal']} ({row['name']})"
+        form = f"{sources[row['source']]}@{row['ordinal']}"
+        # A folder that grew is two sources of one path, and a member may be called like that.
+        same = {one["image"] for one in _members(store, f"name = {literal(form)}") or _found(store, form)}
+        yield f"{form if same == {row['image']} else 'id:' + row['image'].hex()[:16]} ({row['name']})"
     if len(rows) > SHOWN:
         yield f"and {len(rows) - SHOWN} more"

@@ -271,7 +271,7 @@ def test_the_groups_are_drawn(store, tmp_path):
 
 def test_the_commands(store, engine):
     found = json.loads(engine("dedupe", "--threshold", "0.9", "--json", "--store", store.path).stdout)
-    assert set(found) == {"run", "groups", "threshold", "space", "complete", "graph", "kept", "removable"}
+    assert set(found) == {"run", "groups", "threshold", "space", "complete", "graph", "kept", "removable", "pictures"}
     assert ["images/77.jpeg", "q60-77.jpg", "small-77.jpg"] in [[g[0], *sorted(g[1:])] for g in found["groups"]]
     assert (found["threshold"], found["complete"], found["kept"]) == (0.9, True, len(found["groups"]))
     done = json.loads(engine("remove", "--run", found["run"], "--json", "--store", store.path).stdout)

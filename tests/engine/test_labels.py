@@ -338,6 +338,19 @@ def test_what_two_runs_differ_in(store):
     assert all(one["names"] == {} for one in diff(store, first, first).values())
 
 
+def test_labels_that_are_asked_again_follow_every_change(store):
+    images = [bytes(one) for one in ids(store, 0, 1, 2)]
+    for label in ("first", "second"):
+        set_label(store, NAMES[0], label)
+        answers = [labels_of(store, images) for _ in range(3)]
+        assert answers[0] == answers[1] == answers[2]
+        assert answers[0][images[0]] == label
+        assert labels_of(store, [b"x" * 32, images[0]]) == {images[0]: label}
+    set_label(store, NAMES[1], "third")
+    assert labels_of(store, images)[images[1]] == "third"
+    assert labels_of(store, []) == {}
+
+
 # --- files and bad input ---
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 from engine.compact import compact
 from engine.errors import AmbiguousName, BadInput, FingerprintMismatch, NoStore, NoSuchImage, StoreBusy, StoreDamaged
 from engine.store import ID_BYTES, Space, Store, Table, VectorCache, durable
-from engine.store.names import resolve
+from engine.store.names import resolve, source_names
 from engine.store.schemas import TABLES, primary_key, space_schema
 from engine.store.table import in_list, literal, steady
 from engine.store.vectors import vector_rows
@@ -497,6 +498,41 @@ def test_a_name_stands_for_one_image(named, name, number):
 def test_a_name_that_stands_for_no_image_or_for_several_is_an_error(named, name, error, text):
     with pytest.raises(error, match=text):
         resolve(named, name)
+
+
+def source(number: int, path: str) -> dict:
+    return {
+        "digest": bytes([number]) * 16,
+        "path": path,
+        "kind": "tar",
+        "stamp": str(number),
+        "complete": True,
+        "run": "r",
+    }
+
+
+def test_sources_of_one_name_are_told_apart_by_their_folders(store):
+    paths = ["/a/march/images.tar", "/b/march/images.tar", "/a/images", "/a/grown", "/a/grown"]
+    store.sources.merge(pa.Table.from_pylist([source(*one) for one in enumerate(paths)], store.sources.schema))
+    rows = [
+        {"source": bytes([number]) * 16, "ordinal": 0, "name": "0.png", "image": identity(number), "run": "r"}
+        for number in range(len(paths))
+    ]
+    store.members.merge(pa.Table.from_pylist(rows, store.members.schema))
+    images = [{"id": identity(number)} for number in range(len(paths))]
+    store.images.merge(pa.Table.from_pylist(images, store.images.schema))
+    called = ["a/march/images.tar", "b/march/images.tar", "a/images", "grown", "grown"]
+    assert source_names(store) == {bytes([number]) * 16: name for number, name in enumerate(called)}
+    assert resolve(store, "a/march/images@0") == identity(0)
+    assert resolve(store, "/b/march/images.tar@0") == identity(1)
+    assert resolve(store, "a/images@0") == identity(2)
+    for name in ("0", "0.png", "@0", "images.tar@0", "march/images.tar@0", "images@0", "grown@0"):
+        with pytest.raises(AmbiguousName) as caught:
+            resolve(store, name)
+        # What it offers can be typed.
+        offered = re.findall(r"(\S+) \(0\.png\)", caught.value.message)
+        assert len(offered) >= 2
+        assert len({resolve(store, one) for one in offered}) == len(offered)
 
 
 def test_ids_that_begin_alike_need_more_digits(store):
