@@ -1,0 +1,1 @@
+"""Maps: vectors to a few coordinates, kept in the store, drawn and exported."""

@@ -1,0 +1,121 @@
+"""Points in two dimensions, coloured by group or by value, as one PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.pictures import png
+from engine.pictures.chart import INK, PALE, QUIET, short
+from engine.pictures.palette import Groups, Values, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Cells a side in which the densest place of a group is looked for, and how far apart two names are written.
+CELLS = 40
+APART = np.array([0.11, 0.028])
+
+
+def scatter(
+    xy: NDArray[np.float32], path: Path, *, title: str, note: str = "", by: Groups | Values | None = None
+) -> Path:
+    """Draw the points xy (n, 2) as a PNG at `path` and return `path`.
+
+    `by` colours them: of groups the first 18 have a colour and a name on the picture, all others together are pale; the
+    legend says how many points each has. Without it all have one colour. Raises `BadInput`.
+    """
+    png.check(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure.suptitle(title.replace("$", r"\$"), fontsize=12, color=INK, x=0.01, ha="left")
+    axes = figure.subplots()
+    axes.set(xticks=(), yticks=(), aspect="equal", adjustable="datalim")
+    axes.spines[:].set_visible(False)
+    axes.margins(0.02)
+    if isinstance(by, Values):
+        _valued(axes, xy, by)
+    else:
+        _grouped(axes, xy, by)
+    if note:
+        figure.supxlabel(note.replace("$", r"\$"), fontsize=8.5, color=QUIET, x=0.01, ha="left")
+    return png.save(path, lambda name: figure.savefig(name, dpi=100))
+
+
+def _size(n: int) -> float:
+    return float(np.clip(60_000 / n, 1.6, 24))
+
+
+def _grouped(axes: Axes, xy: NDArray[np.float32], by: Groups | None) -> None:
+    from matplotlib.colors import to_rgb
+
+    if by is None:
+        by = Groups(np.zeros(len(xy), np.int32), ("images",))
+    shown = min(len(by.names), len(by.colours))
+    table = np.array([to_rgb(colour(by, code)) for code in (*range(len(by.names)), -1)])
+    # Those without a colour lie below; among the others no group lies on top of all.
+    order = np.random.default_rng(0).permutation(len(xy))
+    order = order[np.argsort((by.codes[order] >= 0) & (by.codes[order] < shown), kind="stable")]
+    axes.scatter(
+        xy[order, 0], xy[order, 1], s=_size(len(xy)), c=table[by.codes[order]], linewidths=0, alpha=0.8, zorder=2
+    )
+    if len(by.names) > 1:
+        _names(axes, xy, by, shown)
+    _legend(axes, by, shown)
+
+
+def _names(axes: Axes, xy: NDArray[np.float32], by: Groups, shown: int) -> None:
+    """Write the name of each coloured group where it is densest, if no other is written there."""
+    from matplotlib.patheffects import withStroke
+
+    low, extent = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-9)
+    written: list[NDArray[np.float64]] = []
+    for code in range(shown):
+        unit = (xy[by.codes == code] - low) / extent
+        if len(unit) == 0:
+            continue
+        cells = np.minimum((unit * CELLS).astype(np.int64), CELLS - 1) @ np.array([CELLS, 1])
+        place = unit[cells == np.bincount(cells).argmax()].mean(axis=0)
+        if all((np.abs(place - other) > APART).any() for other in written):
+            written.append(place)
+            axes.annotate(
+                short(by.names[code]), place * extent + low, fontsize=9, color=INK, ha="center", va="center",
+                zorder=4, path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.85)],
+            )  # fmt: skip
+
+
+def _legend(axes: Axes, by: Groups, shown: int) -> None:
+    from matplotlib.lines import Line2D
+
+    sizes = by.sizes()
+    entries = [(colour(by, code), short(by.names[code]), int(sizes[code])) for code in range(shown)]
+    if rest := len(by.names) - shown:
+        entries.append((PALE, f"other ({rest} more)", int(sizes[shown:-1].sum())))
+    if sizes[-1]:
+        entries.append((PALE, by.nothing, int(sizes[-1])))
+    marks = [
+        Line2D([], [], marker="o", linestyle="", color=one, markersize=6, label=f"{name}  {count:,}")
+        for one, name, count in entries
+    ]
+    axes.legend(
+        handles=marks, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9, labelcolor=INK,
+        handletextpad=0.3,
+    )  # fmt: skip
+
+
+def _valued(axes: Axes, xy: NDArray[np.float32], by: Values) -> None:
+    known = np.isfinite(by.values)
+    size = _size(len(xy))
+    axes.scatter(xy[~known, 0], xy[~known, 1], s=size, c=PALE, linewidths=0, zorder=1)
+    # The highest on top.
+    order = np.flatnonzero(known)[np.argsort(by.values[known], kind="stable")]
+    drawn = axes.scatter(xy[order, 0], xy[order, 1], s=size, c=by.values[order], cmap="cividis", linewidths=0, zorder=2)
+    if len(order) and axes.figure is not None:
+        bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.5, pad=0.02)
+        missing = f"; pale: {by.nothing}, {int((~known).sum()):,}" if not known.all() else ""
+        bar.set_label(f"{by.name}{missing}", fontsize=9, color=QUIET)
+        bar.ax.tick_params(labelsize=8, colors=QUIET)
