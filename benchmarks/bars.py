@@ -38,7 +38,7 @@ BUILD_AT_MOST = 0.6
 RECALL = 0.99
 # Rows of a block of scores, so that those of 256 queries over a million rows need no gigabyte.
 BLOCK_ROWS = 16_384
-FLAT, ANN = "engine flat", ("engine hnsw", "engine ivf", "engine ivf sq8", "engine pq")
+FLAT, ANN = "engine flat", ("engine hnsw", "engine ivf", "engine ivf sq8", "engine pq", "engine ivfpq")
 
 
 def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:

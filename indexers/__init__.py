@@ -7,7 +7,8 @@ flat16.py       Flat16Index: every row at half precision
 hnsw.py         HNSWIndex: a graph
 ivf.py          IVFIndex: inverted lists, of fp32 or 8-bit rows
 pq.py           PQIndex: 4-bit codes
-faiss_index.py  FaissIndex: the last four propose, and exact scores decide
+ivfpq.py        IVFPQIndex: inverted lists of 4-bit codes
+faiss_index.py  FaissIndex: the last five propose, and exact scores decide
 metrics.py      recall
 ranking.py      average precision, precision and recall at k
 tune.py         tune: the least effort that reaches a recall
@@ -32,6 +33,7 @@ INDEXES = {
     "hnsw": "indexers.hnsw:HNSWIndex",
     "ivf": "indexers.ivf:IVFIndex",
     "pq": "indexers.pq:PQIndex",
+    "ivfpq": "indexers.ivfpq:IVFPQIndex",
 }
 
 

@@ -132,8 +132,10 @@ class FaissIndex(ABC, Generic[P]):
         keep: NDArray[np.bool_] | None,
         kept: int,
     ) -> Neighbors:
-        # FAISS pads with -1 where it found too few.
-        places = np.unique(proposed[proposed >= 0])
+        # FAISS pads with -1 where it found too few. In their order, rows are fetched sooner.
+        places = np.sort(proposed[proposed >= 0])
+        if (places[1:] == places[:-1]).any():
+            places = np.unique(places)
         if len(places) and places[-1] >= len(self._rows):
             raise ValueError(f"the {self.kind} index names row {places[-1]} of {len(self._rows)}: it is damaged")
         places = places if keep is None else places[keep[places]]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import faiss
 
 BITS = 4
+# Candidates are counted for so many hits at least: the best alone is as hard to find as the best ten.
+LEAST_K = 10
 # Four bits are 16 centres a part, and FAISS trains a centre on no more than 256 rows.
 SAMPLE_ROWS = 16 * 256
 
@@ -43,7 +45,7 @@ class PQIndex(FaissIndex[PQParams]):
     default_effort = 16
 
     def _wanted(self, k: int, effort: int) -> int:
-        return k * effort
+        return max(k, LEAST_K) * effort
 
     def _sample_rows(self) -> int:
         return SAMPLE_ROWS
@@ -60,9 +62,7 @@ class PQIndex(FaissIndex[PQParams]):
             return super()._trained()
 
     def _shaped(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Zeros change no product, and FAISS wants a whole number of parts.
-        missing = -block.shape[1] % self.params.width
-        return np.pad(block, ((0, 0), (0, missing))) if missing else block
+        return padded(block, self.params.width)
 
     def _propose(
         self, Q: NDArray[np.float32], n: int, effort: int, keep: NDArray[np.bool_] | None
@@ -70,3 +70,9 @@ class PQIndex(FaissIndex[PQParams]):
         # This scan knows no mask; with one, `effort` is larger already, and what is masked is dropped afterwards.
         assert self._body is not None
         return self._body.search(self._shaped(Q), n)[1]
+
+
+def padded(block: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return rows (n, dim) with zeros behind, which change no product: FAISS wants a whole number of parts."""
+    missing = -block.shape[1] % width
+    return np.pad(block, ((0, 0), (0, missing))) if missing else block

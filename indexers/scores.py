@@ -25,16 +25,26 @@ def ranked(rows: Rows, positions: NDArray[np.int64], query: NDArray[np.float32],
     scores = np.empty(len(positions))
     for start in range(0, len(positions), BLOCK_ROWS):
         scores[start : start + BLOCK_ROWS] = cosines(rows.take(positions[start : start + BLOCK_ROWS]), query)
-    order = np.lexsort((positions, -scores))[:k]
-    return Neighbors(positions[order], scores[order])
+    return _sorted(positions, scores, k)
 
 
 def best(rows: Rows, positions: NDArray[np.int64], query: NDArray[np.float32], k: int) -> Neighbors:
     """Return the true `k` best of many candidates: float32 finds those near the border, float64 decides."""
-    if len(positions) <= 4 * k:
+    if len(positions) <= 2 * k:
         return ranked(rows, positions, query, k=k)
-    scores = rows.products(query, positions)
-    return ranked(rows, positions[scores >= border(scores, k)], query, k=k)
+    if len(positions) > BLOCK_ROWS:
+        scores = rows.products(query, positions)
+        return ranked(rows, positions[scores >= border(scores, k)], query, k=k)
+    # Fetched once: rows that lie scattered in memory cost more to fetch than to score.
+    taken = rows.take(positions)
+    scores = taken @ query
+    near = scores >= border(scores, k)
+    return _sorted(positions[near], cosines(taken[near], query), k)
+
+
+def _sorted(positions: NDArray[np.int64], scores: NDArray[np.float64], k: int | None) -> Neighbors:
+    order = np.lexsort((positions, -scores))[:k]
+    return Neighbors(positions[order], scores[order])
 
 
 def cosines(part: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ PEERS = {
     "engine ivf": "benchmarks.peers.engine_peer:IVFPeer",
     "engine ivf sq8": "benchmarks.peers.engine_peer:IVFSQ8Peer",
     "engine pq": "benchmarks.peers.engine_peer:PQPeer",
+    "engine ivfpq": "benchmarks.peers.engine_peer:IVFPQPeer",
     "lancedb flat": "benchmarks.peers.lancedb_peer:LanceFlatPeer",
     "lancedb ivf_pq": "benchmarks.peers.lancedb_peer:LanceIVFPQPeer",
     "lancedb ivf_hnsw_sq": "benchmarks.peers.lancedb_peer:LanceIVFHNSWPeer",

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.peers.base import Effort, Positions, Vectors
 from indexers import INDEXES
-from indexers.choose import lists_for
+from indexers.choose import FINE, lists_for
 
 
 class ExactPeer:
@@ -100,3 +100,12 @@ class PQPeer(ExactPeer):
     """Product quantisation, the best scored again from the vectors."""
 
     kind = "pq"
+
+
+class IVFPQPeer(ExactPeer):
+    """Short codes in as many lists as `engine index` makes, the best scored again from the vectors."""
+
+    kind = "ivfpq"
+
+    def _given(self, rows: int) -> dict[str, Any]:
+        return {"lists": lists_for(rows, FINE)}

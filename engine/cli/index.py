@@ -10,9 +10,9 @@ from engine.cli.output import counted, emit, human, json_option, progress, say, 
 from indexers import INDEXES, parameters
 
 # Defaults that go by the number of rows.
-CHOSEN = {"lists": "2·√rows"}
+CHOSEN = {("ivf", "lists"): "2·√rows", ("ivfpq", "lists"): "8·√rows"}
 PARAMETERS = "; ".join(
-    f"{kind} {', '.join(f'{name}={CHOSEN.get(name, value)}' for name, value in given.items())}"
+    f"{kind} {', '.join(f'{name}={CHOSEN.get((kind, name), value)}' for name, value in given.items())}"
     for kind in INDEXES
     if (given := parameters(kind))
 )

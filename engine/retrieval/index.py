@@ -17,7 +17,7 @@ from engine.progress import Progress, Silent
 from engine.retrieval.kept_index import KeptIndex, building, drop, ids_of, load, summary, write
 from engine.store import Space, Store, VectorCache
 from indexers import INDEXES, Index, Neighbors, index_class
-from indexers.choose import choose, lists_for
+from indexers.choose import COARSE, FINE, choose, lists_for
 from indexers.faiss_index import FaissIndex
 from indexers.flat import FlatIndex
 from indexers.ivf import LEAST_A_LIST
@@ -180,7 +180,8 @@ def _options(kind: str, given: Mapping[str, str], n: int) -> Any:
             raise BadInput(f"an index of kind {kind} has no parameters", "leave out --param")
         return None
     Params = index_class(kind).Params
-    default = Params(lists=lists_for(n)) if kind == "ivf" else Params()
+    roots = {"ivf": COARSE, "ivfpq": FINE}.get(kind)
+    default = Params() if roots is None else Params(lists=lists_for(n, roots))
     known = {field.name: type(getattr(default, field.name)) for field in fields(default)}
     if unknown := given.keys() - known.keys():
         raise BadInput(f"an index of kind {kind} has no {min(unknown)!r}", f"it has {', '.join(known) or 'none'}")

@@ -15,6 +15,7 @@ from indexers.exact import ExactIndex
 from indexers.faiss_index import FEW_ROWS
 from indexers.hnsw import HNSWParams
 from indexers.ivf import IVFParams
+from indexers.ivfpq import IVFPQParams
 from indexers.metrics import recall
 from indexers.pq import PQParams
 from tests.indexers.vectors import Lazy, assert_same, clustered, oracle, some, unit
@@ -32,6 +33,9 @@ MEMBERS = {
     "ivf-sq8": ("ivf", IVFParams(32, "sq8"), 0.97),
     # 34 is no multiple of 4: the last code stands for 2 dimensions.
     "pq": ("pq", PQParams(4), 0.97),
+    "ivfpq": ("ivfpq", IVFPQParams(64), 0.97),
+    # So few rows train no more lists than that; the centres are then compared one by one.
+    "ivfpq-few": ("ivfpq", IVFPQParams(4), 0.97),
 }
 BUILT = sorted(MEMBERS.keys() - {"flat"})
 
@@ -198,7 +202,15 @@ def test_parameters_that_cannot_be_are_refused_at_load(built, params, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda: IVFParams(0), lambda: IVFParams(4, "fp8"), lambda: PQParams(0), lambda: HNSWParams(m=1)]
+    "wrong",
+    [
+        lambda: IVFParams(0),
+        lambda: IVFParams(4, "fp8"),
+        lambda: PQParams(0),
+        lambda: HNSWParams(m=1),
+        lambda: IVFPQParams(0),
+        lambda: IVFPQParams(4, 0),
+    ],
 )
 def test_parameters_that_cannot_be_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
@@ -268,7 +280,7 @@ def test_a_flat_range_keeps_a_score_on_the_threshold_for_many_queries():
 
 
 def test_recall_grows_with_effort(built):
-    for name in ("hnsw-fp16", "ivf-fp32", "ivf-sq8", "pq"):
+    for name in ("hnsw-fp16", "ivf-fp32", "ivf-sq8", "pq", "ivfpq"):
         index = built[name]
         least, most = index.efforts()[0], index.efforts()[-1]
         found = [recall(index.search(Q, 10, effort=effort), TRUTH, 10) for effort in (least, most)]
@@ -290,3 +302,15 @@ def test_importing_indexers_does_not_import_faiss():
     code = "import sys, indexers.exact, indexers.flat, indexers.choose, indexers.tune; print('faiss' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_many_centres_are_found_by_their_codes_and_filled_with_care():
+    """300 lists: a row lies in the list of its nearest centre, and nearly all queries look into theirs."""
+    many, _ = clustered(12_000, DIM, clusters=300)
+    index = index_class("ivfpq")(IVFPQParams(300))
+    index.add(many)
+    found = index.search(many[:200], 1, effort=2)
+    assert sum(int(one.positions[0]) == row for row, one in enumerate(found)) >= 195
+    index.add(many[:300])
+    doubled = index.search(many[:300], 2, effort=2)
+    assert sum(one.positions.tolist() == [row, 12_000 + row] for row, one in enumerate(doubled)) >= 290

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexers.choose import choose, lists_for
-from indexers.ivf import IVFParams
+from indexers.choose import FINE, choose, lists_for
+from indexers.ivfpq import IVFPQParams
 from indexers.pq import PQParams
 
 FLAT = ("flat", None)
@@ -16,22 +16,22 @@ def test_few_rows_are_compared(n, dim):
     assert choose(n, dim) == [FLAT]
 
 
-FULL, SMALL, CODES = ("ivf", IVFParams(2048, "fp32")), ("ivf", IVFParams(2048, "sq8")), ("pq", PQParams(4))
+LISTS, CODES = ("ivfpq", IVFPQParams(8192)), ("pq", PQParams(4))
 
 
 @pytest.mark.parametrize(
     ("memory", "chosen"),
     [
-        (None, [CODES, FULL, FLAT]),
-        # A million rows of 512: 4 · 512 + 8, 512 + 8 and 512 / 8 bytes each.
-        (2_056_000_000, [CODES, FULL, FLAT]),
-        (2_055_999_999, [CODES, SMALL, FLAT]),
-        (519_999_999, [CODES, FLAT]),
+        (None, [CODES, LISTS, FLAT]),
+        # A million rows of 512: codes of 64 bytes; beside them 8 bytes a row, and 8,192 centres of 4 · 512 + 512.
+        (92_971_520, [CODES, LISTS, FLAT]),
+        (92_971_519, [CODES, FLAT]),
+        (64_000_000, [CODES, FLAT]),
         (63_999_999, [FLAT]),
         (0, [FLAT]),
     ],
 )
-def test_many_rows_get_codes_and_the_finest_lists_that_fit(memory, chosen):
+def test_many_rows_get_codes_and_lists_of_them_that_fit(memory, chosen):
     assert choose(1_000_000, 512, memory=memory) == chosen
 
 
@@ -42,3 +42,12 @@ def test_many_rows_get_codes_and_the_finest_lists_that_fit(memory, chosen):
 )
 def test_lists_are_about_twice_the_root_and_can_be_trained(n, lists):
     assert lists_for(n) == lists
+
+
+@pytest.mark.parametrize(
+    # 8·√100,000 = 2,530, nearer to 2,048; 59,500 rows train 1,525 lists.
+    ("n", "lists"),
+    [(1_000_000, 8192), (100_000, 2048), (59_500, 1024), (1, 1)],
+)
+def test_lists_of_codes_are_four_times_as_many(n, lists):
+    assert lists_for(n, FINE) == lists
