@@ -18,7 +18,7 @@ def members(store: Store, *, rejected: bool = False, removed: bool = False) -> I
     for batch in store.members.scan(["source", "ordinal", "name", "image", "rejected", "removed", "split"], where):
         for row in batch.to_pylist():
             yield {
-                "source": paths[row["source"]],
+                "source": paths.get(row["source"]),
                 "ordinal": row["ordinal"],
                 "name": row["name"],
                 "id": row["image"].hex() if row["image"] else None,

@@ -39,7 +39,7 @@ class Picture:
 
     id: bytes
     name: str
-    source: str
+    source: str | None
     place: tuple[int, int]
     pixels: int
     bytes: int
@@ -162,7 +162,7 @@ def _pictures(store: Store, ids: Sequence[bytes]) -> dict[bytes, Picture]:
                 place = (age[row["source"]], row["ordinal"])
                 pixels = image["width"] * image["height"]
                 found[row["image"]] = Picture(
-                    row["image"], row["name"], called[row["source"]], place, pixels, image["bytes"]
+                    row["image"], row["name"], called.get(row["source"]), place, pixels, image["bytes"]
                 )
     return found
 

@@ -77,9 +77,10 @@ def _behind(
 
 
 def cosines(X: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the float64 cosines of pairs (p, 2) of rows."""
+    """Return the float64 cosines of pairs (p, 2) of rows; of two that are equal it is 1."""
     scores = np.empty(len(pairs))
     for start in range(0, len(pairs), ROWS):
-        one, other = pairs[start : start + ROWS].T
-        scores[start : start + ROWS] = (X[one].astype(np.float64) * X[other]).sum(axis=1)
+        one, other = (X[rows].astype(np.float64) for rows in pairs[start : start + ROWS].T)
+        lengths = np.sqrt((one * one).sum(axis=1) * (other * other).sum(axis=1))
+        scores[start : start + ROWS] = (one * other).sum(axis=1) / lengths
     return scores

@@ -26,7 +26,7 @@ class Hit:
 
     id: bytes
     name: str
-    source: str
+    source: str | None
     ordinal: int
     score: float
     fpr: float
@@ -125,7 +125,7 @@ def describe(store: Store, ids: Sequence[bytes], scores: NDArray[np.float64], ra
     labels, sources = labels_of(store, list(ids)), source_names(store)
     # An image whose ledger row is not committed yet has vectors already; it is not part of the answer.
     return [
-        Hit(one, row["name"], sources[row["source"]], row["ordinal"], float(score), float(rate), labels.get(one))
+        Hit(one, row["name"], sources.get(row["source"]), row["ordinal"], float(score), float(rate), labels.get(one))
         for one, score, rate in zip(ids, scores, rates, strict=True)
         if (row := names.get(one))
     ]

@@ -131,7 +131,7 @@ def _spell(store: Store, rows: list[dict]) -> Iterable[str]:
     """Yield names that stand for one of the images alone, each with what its member is called."""
     sources = source_names(store)
     for row in rows[:SHOWN]:
-        form = f"{sources[row['source']]}@{row['ordinal']}"
+        form = f"{sources.get(row['source'])}@{row['ordinal']}"
         # A folder that grew is two sources of one path, and a member may be called like that.
         same = {one["image"] for one in _members(store, f"name = {literal(form)}") or _found(store, form)}
         yield f"{form if same == {row['image']} else 'id:' + row['image'].hex()[:16]} ({row['name']})"

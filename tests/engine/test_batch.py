@@ -70,6 +70,7 @@ def rows(answers) -> list[dict]:
             "rank": rank,
             "id": hit.id.hex(),
             "name": hit.name,
+            "source": hit.source,
             "ordinal": hit.ordinal,
             "score": hit.score,
             "fpr": hit.fpr,

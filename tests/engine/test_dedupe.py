@@ -131,7 +131,7 @@ def test_nothing_is_lost_behind_k(store, monkeypatch, k):
 def test_a_score_exactly_on_the_threshold_is_kept(make):
     store = make({"a.png": (200, 0, 0), "b.png": (200, 100, 0)})
     X = graph(store).vectors.matrix.astype(np.float64)
-    on = float((X[0] * X[1]).sum())
+    on = float((X[0] * X[1]).sum() / np.sqrt((X[0] * X[0]).sum() * (X[1] * X[1]).sum()))
     assert len(dedupe(store, threshold=on, dry_run=True).groups) == 1
     assert dedupe(store, threshold=np.nextafter(on, 1), dry_run=True).groups == []
 

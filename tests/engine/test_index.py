@@ -52,6 +52,7 @@ def oracle(store: Store, name: str, k: int, *, rows: np.ndarray | None = None) -
     """Return the k best ids with their scores by float64 matrix product."""
     vectors = store.vectors(store.space())
     X = vectors.matrix.astype(np.float64)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
     query = X[_place(store, name)]
     scores = X @ query
     if rows is not None:

@@ -203,7 +203,8 @@ def test_k(store):
 
 def test_a_threshold_is_inclusive(store):
     # The cosine of red and olive is 120 / 200, and the stored vector is float32.
-    on = float(np.float32(0.6))
+    a, b = float(np.float32(0.6)), float(np.float32(0.8))
+    on = float(a / np.sqrt(a * a + b * b))
     assert set(names(search(store, Query(names=["again/red.png"]), threshold=on))) == {
         "again/red.png",
         "train/orange.png",

@@ -83,11 +83,19 @@ def test_a_mask_is_applied_before_the_search(make, keep):
 def test_a_score_exactly_on_the_threshold_is_kept(make_with_range):
     # 0.6² and 0.8² are exact in no binary format, so the threshold is what the arithmetic gives.
     X = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    on = float(np.float32(0.6))
+    a, b = float(X[1, 0]), float(X[1, 1])
+    on = float(a / np.sqrt(a * a + b * b))
     found = make_with_range(X).range_search(X[:1], on)[0]
     assert_same(found, [(0, 1.0), (1, on)])
     above = make_with_range(X).range_search(X[:1], np.nextafter(on, 1))[0]
     assert above.positions.tolist() == [0]
+
+
+def test_a_row_reaches_the_threshold_1_whatever_float32_made_of_its_length(make_with_range):
+    X = some(300, 48)
+    found = make_with_range(X).range_search(X, 1.0)
+    assert [one.positions.tolist() for one in found] == [[row] for row in range(300)]
+    assert all(one.scores.tolist() == [1.0] for one in found)
 
 
 def test_every_threshold_at_a_score_keeps_that_row(make_with_range):

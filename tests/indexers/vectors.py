@@ -17,7 +17,8 @@ def some(n: int, dim: int, seed: int = 0):
 
 def oracle(X, q, k: int | None = None, threshold: float = -np.inf, keep=None) -> list[tuple[int, float]]:
     """Return (row, cosine) best first, ties by row, computed one row at a time in float64."""
-    scores = [float(np.dot(row.astype(np.float64), q.astype(np.float64))) for row in np.asarray(X, np.float32)]
+    matrix, q = np.asarray(X, np.float32).astype(np.float64), q.astype(np.float64)
+    scores = [float(np.dot(row, q) / np.sqrt(np.dot(row, row) * np.dot(q, q))) for row in matrix]
     rows = [i for i in range(len(scores)) if (keep is None or keep[i]) and scores[i] >= threshold]
     return [(i, scores[i]) for i in sorted(rows, key=lambda i: (-scores[i], i))][:k]
 
