@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,7 +60,14 @@ def compact(store: Store) -> None:
 
 
 def purge(store: Store) -> None:
-    """Compact every table so that nothing stays but its newest rows; the caller holds the lock alone."""
+    """Compact every table so that nothing stays but its newest rows; the caller holds the lock alone.
+
+    Tables of vectors that no space points to any more go, with what was made from them.
+    """
+    for table in store.unpointed():
+        for made in (store.cache / kind / table.name for kind in ("vectors", "indexes", "graphs")):
+            shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(table.path)
     for table in store.tables():
         _compact(table, timedelta(0), leftovers=True)
 

@@ -14,6 +14,10 @@ class Progress(Protocol):
 
     def advance(self, images: int, rejected: int = 0) -> None: ...
 
+    def stand(self, text: str) -> None:
+        """Say how it stands, beside how far it is: a loss."""
+        ...
+
     def note(self, text: str) -> None:
         """Say something the user should read once."""
         ...
@@ -26,6 +30,9 @@ class Silent:
         return
 
     def advance(self, images: int, rejected: int = 0) -> None:
+        return
+
+    def stand(self, text: str) -> None:
         return
 
     def note(self, text: str) -> None:

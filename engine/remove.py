@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -123,6 +124,7 @@ def _finish(store: Store, run: str) -> Removed:
     drop(store.cache / "vectors")
     indexes = kept_index.drop(store)
     graphs = drop_graphs(store)
+    shutil.rmtree(store.cache / "training", ignore_errors=True)
     purge(store)
     store.end(run, "remove", {"images": len(gone), "members": len(members)})
     return Removed(run, len(gone), len(members), indexes, graphs)

@@ -31,13 +31,13 @@ class Drawn:
             TextColumn("{task.fields[rejected]}"), console=self.console, transient=True,
             disable=not self.console.is_terminal,
         )  # fmt: skip
-        self.what = ""
+        self.what = self.standing = ""
         self.done = self.rejected = 0
         self.total: int | None = None
         self.began = self.spoke = time.monotonic()
 
     def begin(self, what: str, total: int | None) -> None:
-        self.what, self.total, self.done, self.rejected = what, total, 0, 0
+        self.what, self.total, self.done, self.rejected, self.standing = what, total, 0, 0, ""
         self.began = self.spoke = time.monotonic()
         for task in self.bar.task_ids:
             self.bar.remove_task(task)
@@ -47,7 +47,7 @@ class Drawn:
     def advance(self, images: int, rejected: int = 0) -> None:
         self.done += images
         self.rejected += rejected
-        note = f"{self.rejected} rejected" if self.rejected else ""
+        note = f"{self.rejected} rejected" if self.rejected else self.standing
         self.bar.update(self.task, advance=images, rejected=note)
         now = time.monotonic()
         if not self.console.is_terminal and now - self.spoke > QUIET_SECONDS:
@@ -57,6 +57,9 @@ class Drawn:
             # How much there is may be unknown until it is read.
             whole = f" of {self.total}" if self.total else ""
             self.note(f"{self.what}: {self.done}{whole} images, {rate:.0f}/s{left} {note}".rstrip())
+
+    def stand(self, text: str) -> None:
+        self.standing = text
 
     def note(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)

@@ -133,6 +133,23 @@ def durable(table: Path) -> Iterator[None]:
         fsync(directory)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or as it was before, whatever stops the process; raise `DiskFull`."""
+    require_space(path.parent, len(data))
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        scratch.write_bytes(data)
+        fsync(scratch)
+        os.replace(scratch, path)
+        fsync(path.parent)
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(path.parent) from error
+        raise
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def require_space(folder: Path, needed: int = 0) -> None:
     """Raise `DiskFull` if fewer than `needed` bytes plus a reserve are free under `folder`."""
     state = os.statvfs(folder)

@@ -111,6 +111,13 @@ class Store:
             path.mkdir(exist_ok=True)
         return path
 
+    @property
+    def models(self) -> Path:
+        """Return the folder of what was trained here."""
+        path = self.path / "models"
+        path.mkdir(exist_ok=True)
+        return path
+
     @contextmanager
     def lock(self, *, alone: bool = False) -> Iterator[None]:
         """Hold the store for writing: beside other writers, or `alone`, which raises `StoreBusy` while others write.
@@ -180,6 +187,20 @@ class Store:
                 "store them under another name: --space NAME",
             )
         return known
+
+    def point(self, spaces: Sequence[Space], run: str) -> None:
+        """Let the names of `spaces` stand for these from now on, all of them in one commit.
+
+        The tables they stood for until now stay where they are for whoever is reading them, until `engine compact`.
+        """
+        rows = [{**_columns(space), "run": run} for space in spaces]
+        self.spaces_table.merge(pa.Table.from_pylist(rows, self.spaces_table.schema), update="true")
+
+    def unpointed(self) -> list[Table]:
+        """Return the tables of vectors that no space points to: replaced, or filled by a training that was killed."""
+        named = {space.table for space in self.spaces().values()}
+        found = sorted(path.stem for path in self.path.glob("space_*.lance"))
+        return [Table(self.path, name, space_schema(1)) for name in found if name not in named]
 
     def vectors_table(self, space: Space) -> Table:
         return Table(self.path, space.table, space_schema(space.dim))
@@ -270,7 +291,9 @@ def _default(spaces: Mapping[str, Space]) -> str | None:
     for name in DEFAULT_SPACES:
         if name in spaces:
             return name
-    return next((name for name, space in spaces.items() if space.encoder != "fused"), None)
+    # What was learnt here without labels answers only where there is nothing else.
+    rest = [name for name, space in spaces.items() if space.encoder != "fused"]
+    return min(rest, key=lambda name: spaces[name].encoder.startswith("autoencoder:"), default=None)
 
 
 def _columns(space: Space) -> dict[str, Any]:

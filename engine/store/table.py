@@ -74,11 +74,13 @@ class Table:
 
         return steady(newest)
 
-    def scan(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
-        """Stream the rows; for whatever walks a whole table."""
+    def scan(
+        self, columns: Sequence[str], where: str | None = None, *, rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Stream the table, at most `rows` at a time: fewer where they are large, for several batches wait at once."""
         dataset = self.dataset()
         if dataset is not None:
-            yield from dataset.to_batches(columns=list(columns), filter=where, batch_size=BATCH_ROWS)
+            yield from dataset.to_batches(columns=list(columns), filter=where, batch_size=rows)
 
     def rows(self, columns: Sequence[str] | None = None, where: str | None = None) -> list[dict[str, Any]]:
         """Return the rows as dictionaries; for small tables and small answers."""

@@ -61,5 +61,8 @@ class Notes:
     def advance(self, images, rejected=0):
         pass
 
+    def stand(self, text):
+        pass
+
     def note(self, text):
         self.notes.append(text)
