@@ -6,6 +6,7 @@ efficientnet_lite0.py  EfficientNetLite0: its weights come as a package
 torchvision_cnn.py     ResNet50, ResNet18, EfficientNetB0: torchvision's
 timm_model.py          TimmModel: any network of timm
 clip.py                Clip: the image towers of open_clip
+autoencoder/           Autoencoder: learnt from the store's own pictures, and how it is trained
 user.py                UserEncoder: the user's own class
 blueprint.py           Blueprint, Card: what a network is, and what identifies it
 weights.py             checkpoints: read, fill, digest
@@ -39,9 +40,11 @@ ENCODERS = {
     "efficientnet_b0": "engine.encoders.torchvision_cnn:EfficientNetB0",
     "timm": "engine.encoders.timm_model:TimmModel",
     "clip": "engine.encoders.clip:Clip",
+    "autoencoder": "engine.encoders.autoencoder.encoder:Autoencoder",
 }
-# The families whose members are named after a colon.
-FAMILIES = ("timm", "clip")
+# The families whose members are named after a colon, and those of which none is meant without a name.
+FAMILIES = ("timm", "clip", "autoencoder")
+NAMED = ("timm", "autoencoder")
 SPACES = {"resnet50": "resnet", "clip:ViT-B-32/laion2b_s34b_b79k": "clip"}
 
 
@@ -58,6 +61,8 @@ def load(
 ) -> Network | UserEncoder:
     """Return the encoder that `spec` names: one of `ENCODERS`, `timm:NAME`, `clip:MODEL/TAG`, `package.module:Class`.
 
+    `autoencoder:MODEL` is a model of the store that has the `cache`.
+
     Construction is free: libraries and weights are read at the first `fingerprint`, `dim`, `geometry` or `encode`. With
     a `cache` the converted network stays there; with the `fingerprint` of an existing space too, a cached network runs
     without torch, and another one raises `FingerprintMismatch`. Raises `BadInput` for a spec that names nothing.
@@ -69,10 +74,10 @@ def load(
     file = Path(weights) if weights is not None else None
     settings = Settings(file, cache, precision, device, batch_size, fingerprint)
     name, _, variant = spec.partition(":")
-    if (spec in ENCODERS and spec != "timm") or (name in FAMILIES and variant):
+    if (spec in ENCODERS and spec not in NAMED) or (name in FAMILIES and variant):
         module, _, attribute = ENCODERS[name].partition(":")
         made: Network = getattr(importlib.import_module(module), attribute)(
-            spec, space=space or SPACES.get(spec) or sanitised(spec), settings=settings
+            spec, space=space or _space(spec, name), settings=settings
         )
         return made
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec) and name not in ENCODERS:
@@ -82,16 +87,24 @@ def load(
     raise _unknown(spec)
 
 
-def available(spec: str, *, weights: Path | str | None = None, hub: Hub = HUB) -> Availability:
+def _space(spec: str, name: str) -> str:
+    return name if name == "autoencoder" else SPACES.get(spec) or sanitised(spec)
+
+
+def available(
+    spec: str, *, weights: Path | str | None = None, cache: Path | None = None, hub: Hub = HUB
+) -> Availability:
     """Return whether `spec` can run on this machine, why, and if not, what to type.
 
     A hub is asked only when the weights are not here, and costs at most its few seconds once a process.
     """
-    return load(spec, weights=weights).availability(hub=hub)
+    return load(spec, weights=weights, cache=cache).availability(hub=hub)
 
 
 def _unknown(spec: str) -> BadInput:
-    forms = [*(name for name in ENCODERS if name != "timm"), "timm:NAME", "clip:MODEL/TAG", "package.module:Class"]
+    if spec == "autoencoder":
+        return BadInput("an autoencoder is named after its model: autoencoder:MODEL", "engine train autoencoder")
+    forms = [*(name for name in ENCODERS if name not in NAMED), "timm:NAME", "clip:MODEL/TAG", "package.module:Class"]
     close = get_close_matches(spec.partition(":")[0], ENCODERS, n=2)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     return BadInput(f"unknown encoder {spec!r}{meant}", f"use one of {', '.join(forms)}")

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from engine.encoders import ENCODERS, Geometry, Hub, available, load
+from engine.encoders import ENCODERS, NAMED, Geometry, Hub, available, load
 from engine.encoders.base import quiet
 from engine.encoders.efficientnet_lite0 import timm_name
 from engine.encoders.machine import choose_device, cpu_model
@@ -537,7 +537,7 @@ def test_own_class_must_name_a_space(own: str) -> None:
 
 
 def test_specs() -> None:
-    spaces = {name: load(name).space for name in ENCODERS if name != "timm"}
+    spaces = {name: load(name).space for name in ENCODERS if name not in NAMED}
     assert spaces == {
         "efficientnet_lite0": "efficientnet_lite0",
         "resnet50": "resnet",
