@@ -6,6 +6,7 @@ INSTALLED := .venv/.installed
 SAMPLE := engine/sample
 STORE := build/demo/store
 PICTURE := build/demo/search.png
+SPACES := build/demo/spaces.png
 
 .PHONY: help demo test lint bench clean
 
@@ -24,10 +25,12 @@ demo: $(INSTALLED)
 	@mkdir -p build/demo
 	$(call run,engine ingest $(SAMPLE)/images.tar --labels $(SAMPLE)/labels.csv --store $(STORE))
 	$(call run,engine search --id 3 -k 8 --grid $(PICTURE) --store $(STORE))
+	$(call run,engine search --id 3 -k 7 --exclude-self --grid $(SPACES) --beside autoencoder --beside fused --store $(STORE))
 	$(call run,engine info --store $(STORE))
 	$(call run,engine verify --store $(STORE))
 	@echo
 	@echo "The picture of the search: $(CURDIR)/$(PICTURE)"
+	@echo "The same in three spaces: $(CURDIR)/$(SPACES)"
 	@echo "Next, with photos of your own:"
 	@echo "  . .venv/bin/activate"
 	@echo "  engine ingest FOLDER"

@@ -60,7 +60,7 @@ def _first(source: Path, target: Path, count: int) -> None:
 
 def peak(source: Path, store: Path) -> tuple[int, int]:
     """Return (peak bytes over all processes, images) of an ingest."""
-    command = [sys.executable, "-m", "engine", "ingest", str(source), "--store", str(store)]
+    command = [sys.executable, "-m", "engine", "ingest", str(source), "--no-autoencoder", "--store", str(store)]
     process = subprocess.Popen([*command, "--encoder", "efficientnet_lite0"], stdout=-3, stderr=-3)
     most = 0
     while process.poll() is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -23,6 +23,8 @@ from engine.store import ID_BYTES, Space, Store, VectorCache
 from engine.store.vectors import identity, sort_key, unit, vector_rows
 
 ROWS = 4096
+# The space that an ingest fuses by itself, and what it may be of, the CNNs best first.
+DEFAULT, LEARNT, CNNS = "fused", "autoencoder", ("resnet", "efficientnet_lite0")
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,41 @@ def recipe(store: Store, parts: Mapping[str, float | None], *, name: str, virtua
         remedy = "give the weights: --fuse clip=0.7 --fuse resnet=0.3"
         weights = normalised({part: parts[part] or 1 / spread(store, spaces[part], remedy=remedy) for part in spaces})
     return fused_space(name, weights, spaces, virtual=virtual)
+
+
+def automatic(space: Space | None) -> bool:
+    """Say whether the space is the fused one that an ingest made, which follows its components, or there is none."""
+    return space is None or bool(space.recipe.get("automatic"))
+
+
+def default_recipe(store: Store, spaces: Mapping[str, Space]) -> Space | None:
+    """Return the virtual space of CLIP, the CNN and the autoencoder, as far as they are among `spaces`.
+
+    None where there is no autoencoder or nothing beside it, where the name is taken by a recipe of the user's, or where
+    it is fused from these very spaces already. Raises `BadInput` for a component without spread.
+    """
+    known = spaces.get(DEFAULT)
+    cnn = next((name for name in CNNS if name in spaces), None)
+    names = [name for name in ("clip", cnn, LEARNT) if name in spaces]
+    parts = {name: spaces[name] for name in names if name is not None}
+    if LEARNT not in parts or len(parts) < 2 or not automatic(known):
+        return None
+    if known is not None and known.recipe["fingerprints"] == {name: part.fingerprint for name, part in parts.items()}:
+        return None
+    remedy = "fuse with weights: engine embed --encoder fused --fuse SPACE=WEIGHT"
+    weights = normalised({name: 1 / spread(store, part, remedy=remedy) for name, part in parts.items()})
+    made = fused_space(DEFAULT, weights, parts, virtual=True)
+    return replace(made, recipe={**made.recipe, "automatic": True})
+
+
+def following(spaces: Mapping[str, Space], moved: Space) -> list[Space]:
+    """Return the virtual spaces that the user fused from the one that is now `moved`, with the weights they had."""
+    found = []
+    for space in spaces.values():
+        if space.virtual and moved.name in space.recipe["weights"] and not automatic(space):
+            parts = {name: spaces[name] for name in space.recipe["weights"]} | {moved.name: moved}
+            found.append(fused_space(space.name, space.recipe["weights"], parts, virtual=True))
+    return found
 
 
 def normalised(raw: Mapping[str, float]) -> dict[str, float]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "label": "engine.cli.label:command",
     "evaluate": "engine.cli.evaluate:command",
     "doctor": "engine.cli.doctor:command",
+    "train": "engine.cli.train:command",
     "info": "engine.cli.info:command",
     "verify": "engine.cli.verify:command",
     "members": "engine.cli.members:command",

@@ -15,6 +15,7 @@ from engine.cli.output import FILE, counted, emit, human, json_option, progress,
 @click.option("--encoder", multiple=True, help="Repeatable; none: no vectors. Default: what this machine can run.")
 @click.option("--weights", type=FILE, help="A local checkpoint for the one --encoder.")
 @click.option("--space", help="Another name for the space of the one --encoder.")
+@click.option("--no-autoencoder", is_flag=True, help="Neither train an autoencoder nor run the one that is there.")
 @click.option("--precision", default="auto", help="auto, fp32 or bf16.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option("--batch-size", type=int, help="Pictures in one forward pass.")
@@ -37,6 +38,7 @@ def command(
     encoder: tuple[str, ...],
     weights: Path | None,
     space: str | None,
+    no_autoencoder: bool,
     precision: str,
     device: str,
     batch_size: int | None,
@@ -66,6 +68,7 @@ def command(
         batch_size=batch_size, workers=workers, labels=labels, labels_role=labels_role,
         labels_from_folders=labels_from_folders, split_from_folders=split_from_folders, vectors=vectors,
         vectors_order=vectors_order, max_pixels=max_pixels, retry_rejected=retry_rejected, restore=restore,
+        autoencoder=not no_autoencoder,
     )  # fmt: skip
     with progress() as drawn:
         found = estimate(store, asked, progress=drawn) if dry_run else intake(store, asked, progress=drawn)

@@ -28,6 +28,7 @@ from engine.errors import BadInput
 @click.option("--exclude-self", is_flag=True, help="Leave out the query's own images.")
 @click.option("--exact", is_flag=True, help="Compare every row, even where the space has an index.")
 @click.option("--grid", type=FILE, help="Draw query and hits into this PNG file.")
+@click.option("--beside", multiple=True, help="With --grid, repeated: draw the hits of this space in a row below.")
 @click.option("--output", type=FILE, help="Write the hits into this .parquet, .csv or .jsonl file.")
 @click.option("--space", help="The space (default: see engine spaces), or several: clip=0.7,resnet=0.3.")
 @store_option
@@ -50,6 +51,7 @@ def command(
     exclude_self: bool,
     exact: bool,
     grid: Path | None,
+    beside: tuple[str, ...],
     output: Path | None,
     space: str | None,
     store: Path,
@@ -66,17 +68,22 @@ def command(
         raise BadInput(f"many queries at once, and one: {query}", "leave out --image, --id, --vector, --like, --unlike")
     if grid is not None and (many or output is not None):
         raise BadInput(f"--grid {grid} draws one printed answer", "leave out --grid")
+    if beside and grid is None:
+        raise BadInput(f"--beside {beside[0]} is drawn, and there is no picture", "--grid FILE.png")
     if not many and output is None:
         from engine.retrieval.search import search
 
-        answer = search(
-            opened, query, space=space, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
-            exact=exact,
+        answer, *others = (
+            search(
+                opened, query, space=one, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
+                exact=exact,
+            )
+            for one in (space, *beside)
         )  # fmt: skip
         if grid is not None:
-            from engine.drawing.hits import draw_answer
+            from engine.drawing.hits import draw_answer, draw_beside
 
-            draw_answer(opened, query, answer, grid)
+            draw_beside(opened, query, [answer, *others], grid) if others else draw_answer(opened, query, answer, grid)
             say(f"drawn: {grid}")
         emit(document(answer)) if json else show(answer, several=several_sources(opened))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -34,6 +35,20 @@ def draw_answer(store: Store, query: Query, answer: Answer, path: Path) -> Path:
     tiles += [Tile(pictures.get(hit.id), hit.name, _detail(hit)) for hit in hits]
     shown = f"the first {MOST} of {len(answer.hits)}" if len(answer.hits) > MOST else f"{len(answer.hits)}"
     return grid(tiles, path, title=f"{shown} hits in space {answer.space} for {answer.query}")
+
+
+def draw_beside(store: Store, query: Query, answers: Sequence[Answer], path: Path) -> Path:
+    """Draw the answers of several spaces to one query into a PNG file: a row each, the query first."""
+    parts = resolved(store, query)
+    hits = [hit for answer in answers for hit in answer.hits[:ACROSS]]
+    pictures = thumbnails(store, [*(part.id for part in parts if part.id), *(hit.id for hit in hits)])
+    columns = max(len(answer.hits[:ACROSS]) for answer in answers) + 1
+    tiles: list[Tile | None] = []
+    for answer in answers:
+        row = [replace(_asked(parts[0], pictures), caption=answer.space, detail=parts[0].name)]
+        row += [Tile(pictures.get(hit.id), hit.name, _detail(hit)) for hit in answer.hits[:ACROSS]]
+        tiles += [*row, *[None] * (columns - len(row))]
+    return grid(tiles, path, columns=columns, title=f"{answers[0].query} in {len(answers)} spaces")
 
 
 def _asked(part: Part, pictures: Mapping[bytes, bytes]) -> Tile:

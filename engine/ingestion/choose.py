@@ -31,11 +31,12 @@ def choose(
     precision: str = "auto",
     device: str = "auto",
     batch_size: int | None = None,
+    autoencoder: bool = True,
 ) -> tuple[list[Encoder], list[Skipped]]:
     """Return the encoders that run by default on this machine, and those that cannot.
 
     `known` are the spaces that the store has: a family that has one keeps to it, whatever else has become available,
-    so that a collection is not split over two spaces.
+    so that a collection is not split over two spaces. With `autoencoder` the models that the store points to run too.
     """
     chosen: list[Encoder] = []
     skipped: list[Skipped] = []
@@ -63,4 +64,21 @@ def choose(
                 continue
             chosen.append(encoder)
             break
+    for space in known.values() if autoencoder else ():
+        if space.encoder.startswith("autoencoder:"):
+            state = encoders.available(space.encoder, cache=cache)
+            if not state.ok:
+                skipped.append(Skipped(space.encoder, state.reason, "engine train autoencoder"))
+                continue
+            chosen.append(
+                encoders.load(
+                    space.encoder,
+                    space=space.name,
+                    cache=cache,
+                    precision=precision,
+                    device=device,
+                    batch_size=batch_size,
+                    fingerprint=space.fingerprint,
+                )
+            )
     return chosen, skipped

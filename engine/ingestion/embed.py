@@ -104,19 +104,22 @@ def embed(
     encoder: Encoder,
     *,
     digests: Sequence[bytes] | None = None,
+    aside: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Filled:
     """Encode every stored image that has no vector in the encoder's space, reading it from its source.
 
+    With `aside` the vectors go into their table and the space's name goes on standing for what it did.
     Raises `FingerprintMismatch`, `SourceError` for a source that has moved, `Interrupted` after Ctrl-C.
     """
     progress = progress or Silent()
     space = space_of(encoder)
     places = missing(store, space, digests)
     total = sum(len(ordinals) for ordinals in places.values())
-    if total == 0 and space.name in store.spaces():
-        store.declare(space, "")
+    if total == 0 and (aside or space.name in store.spaces()):
+        if not aside:
+            store.declare(space, "")
         return Filled(None, space.name)
     progress.note(encoder.note)
     with (
@@ -124,7 +127,8 @@ def embed(
         deferred() as interrupted,
         store.run("embed", {"spaces": [space.name], "versions": versions()}) as run,
     ):
-        store.declare(space, run.name)
+        if not aside:
+            store.declare(space, run.name)
         writer = VectorWriter(store, space)
         progress.begin(f"embed {space.name}", total)
         started = time.monotonic()

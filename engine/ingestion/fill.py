@@ -46,12 +46,14 @@ def fuse_spaces(path: Path, parts: Sequence[str], *, space: str, stored: bool) -
     store = Store.open(path)
     started = time.monotonic()
     made = fused.recipe(store, dict(_part(one) for one in parts), name=space, virtual=not stored)
-    known = store.declare(made, "") if space in store.spaces() else made
+    # What an ingest fused by itself gives way to what a person asks for.
+    free = fused.automatic(store.spaces().get(space))
+    known = made if free else store.declare(made, "")
     if known.virtual != made.virtual:
         kind = "virtual" if known.virtual else "stored"
         raise BadInput(f"space {space!r} is {kind} and stays so", "choose another name: --space NAME")
     with store.lock(), store.run("embed", {"spaces": [space], "recipe": made.recipe}) as run:
-        store.declare(made, run.name)
+        store.point([made], run.name) if free else store.declare(made, run.name)
         rows = fused.fill(store, made) if stored else 0
         seconds = time.monotonic() - started
         run.result.update(space=space, rows=rows, seconds=round(seconds, 3))

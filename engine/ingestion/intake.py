@@ -23,6 +23,7 @@ from engine.progress import Progress, Silent
 from engine.select import conflicting
 from engine.store import Store
 from engine.store.store import Run
+from engine.training.first import learn
 
 # Rough figures for --dry-run where the store has no images to go by yet.
 BYTES_AN_IMAGE = 20_000
@@ -38,7 +39,7 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
     chosen: list[Encoder] = asked.encoders
     skipped: list[Skipped] = []
     if request.encoders is None:
-        chosen, skipped = choose(store.spaces(), **options(path, request))
+        chosen, skipped = choose(store.spaces(), autoencoder=request.autoencoder, **options(path, request))
     check_spaces(store, chosen, asked.vectors)
     removed = store.members.count("removed IS NOT NULL")
     report = ingest(
@@ -60,6 +61,10 @@ def intake(path: Path, request: Request, *, progress: Progress | None = None) ->
             notes[one.space] = one.note
     if report.run or request.describes:
         report = _describe(store, request, asked, digests, report, progress)
+    if request.encoders is None and request.autoencoder:
+        learnt, unlearnt = learn(store, workers=request.workers, progress=progress)
+        notes |= learnt
+        skipped += unlearnt
     compact_if_piled_up(store)
     notes |= {one.name: "brought with --vectors" for one in asked.vectors}
     document = _document(store, report, notes, skipped, time.monotonic() - started)

@@ -37,6 +37,7 @@ class Request:
     max_pixels: int | None = None
     retry_rejected: bool = False
     restore: bool = False
+    autoencoder: bool = True
 
     @property
     def describes(self) -> bool:

@@ -1,0 +1,29 @@
+"""What a training is told, checked before anything is read."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from engine.errors import BadInput
+
+if TYPE_CHECKING:
+    from engine.encoders.autoencoder.training import Config
+
+
+def configured(
+    *, steps: int, side: int = 32, seed: int = 0, reconstruction: float = 1.0, classification: float = 1.0
+) -> Config:
+    """Return the settings of a training of an autoencoder; raise `BadInput` for what cannot be meant."""
+    from engine.encoders.autoencoder.network import geometry
+    from engine.encoders.autoencoder.training import Config
+
+    geometry(side)
+    if steps < 1:
+        raise BadInput(f"--steps {steps}", "give a positive number")
+    if seed < 0:
+        raise BadInput(f"--seed {seed}", "give 0 or a positive number")
+    for option, weight in (("reconstruction", reconstruction), ("classification", classification)):
+        if not (isfinite(weight) and weight > 0):
+            raise BadInput(f"--{option}-weight {weight}", "give a positive weight")
+    return Config(steps, side=side, seed=seed, reconstruction=reconstruction, classification=classification)
