@@ -118,10 +118,10 @@ def _committed(scope: Scope, point: NDArray[np.float32], keep: Mask | None) -> t
 
 def describe(store: Store, ids: Sequence[bytes], scores: NDArray[np.float64], rates: NDArray[np.float64]) -> list[Hit]:
     """Return ids with the name of their first member and the label that counts."""
-    rows = store.members.rows(
-        ["source", "ordinal", "name", "image"], f"removed IS NULL AND {in_list('image', list(ids))}"
-    )
-    names = {row["image"]: row for row in sorted(rows, key=lambda row: (row["source"], row["ordinal"]), reverse=True)}
+    # Images have an index; whether they were removed is looked at afterwards, which is quicker than to ask for both.
+    rows = store.members.rows(["source", "ordinal", "name", "image", "removed"], in_list("image", list(ids)))
+    alive = [row for row in rows if row["removed"] is None]
+    names = {row["image"]: row for row in sorted(alive, key=lambda row: (row["source"], row["ordinal"]), reverse=True)}
     labels, sources = labels_of(store, list(ids)), source_names(store)
     # An image whose ledger row is not committed yet has vectors already; it is not part of the answer.
     return [

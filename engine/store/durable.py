@@ -16,7 +16,7 @@ from engine.errors import DiskFull, StoreDamaged
 
 # Free bytes below which no commit is begun: Lance needs room for a manifest to fail cleanly.
 RESERVE = 16 * 2**20
-MARK = b"LANC"
+MARK, SUFFIX = b"LANC", ".manifest"
 PARTS = ("data", "_versions", "_transactions", "_deletions", "_indices")
 
 
@@ -173,8 +173,12 @@ def disk_full(folder: Path) -> DiskFull:
 
 def newest_manifest(table: Path) -> Path | None:
     """Return the manifest of the last version. Lance names them 2⁶⁴−1−version, so the smallest name is the newest."""
-    manifests = [path for path in (table / "_versions").glob("*.manifest") if path.stem.isdigit()]
-    return min(manifests, key=lambda path: path.stem.zfill(20), default=None)
+    try:
+        stems = [name.removesuffix(SUFFIX) for name in os.listdir(table / "_versions") if name.endswith(SUFFIX)]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    newest = min((stem for stem in stems if stem.isdigit()), key=lambda stem: stem.zfill(20), default=None)
+    return None if newest is None else table / "_versions" / f"{newest}{SUFFIX}"
 
 
 def is_torn(manifest: Path | None) -> bool:

@@ -144,7 +144,7 @@ class Store:
 
     def spaces(self) -> dict[str, Space]:
         """Return every space by name."""
-        rows = self.spaces_table.rows()
+        rows = self.spaces_table.few()
         return {
             row["name"]: Space(
                 row["name"], row["fingerprint"], row["dim"], row["encoder"], json.loads(row["recipe"] or "{}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import StoreDamaged
-from engine.store.durable import check_manifest, durable, locked
+from engine.store.durable import check_manifest, durable, locked, newest_manifest
 from engine.store.schemas import primary_key
 
 if TYPE_CHECKING:
@@ -22,6 +25,20 @@ CREATING = ".creating"
 T = TypeVar("T")
 # Lance keeps what it read; without a bound its memory grows with the table.
 CACHE_BYTES = 64 * 2**20
+# A search touches six tables, some of them several times: opening them each time takes longer than what it looks up.
+MOST_OPENED = 32
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A version of a table that stays open, the `mark` of its manifest, and what was `derived` from it."""
+
+    mark: tuple[str, int, int, int]
+    dataset: lance.LanceDataset
+    derived: dict[str, Any] = field(default_factory=dict)
+
+
+_opened: OrderedDict[Path, Opened] = OrderedDict()
 
 
 class Table:
@@ -52,12 +69,31 @@ class Table:
                 f"table '{self.name}' cannot be opened: {first_line(error)}", "engine verify --repair"
             ) from error
 
+    def snapshot(self) -> lance.LanceDataset | None:
+        """Return the newest committed version for reading only; it stays open until there is a newer one."""
+        opened = self._open()
+        return None if opened is None else opened.dataset
+
+    def derived(self, name: str, make: Callable[[lance.LanceDataset], T]) -> T | None:
+        """Return what `make` gives for the newest version, None where nothing was written yet.
+
+        It is made once under its `name` as long as there is no newer version, and must not be changed.
+        """
+        opened = self._open()
+        if opened is not None and name not in opened.derived:
+            opened.derived[name] = make(opened.dataset)
+        return None if opened is None else opened.derived[name]
+
+    def few(self) -> list[dict[str, Any]]:
+        """Return all rows of a small table, read once for each version; nothing of them may be changed."""
+        return steady(lambda: self.derived("rows", lambda dataset: dataset.to_table().to_pylist())) or []
+
     def version(self) -> int:
-        dataset = self.dataset()
+        dataset = self.snapshot()
         return 0 if dataset is None else dataset.version
 
     def count(self, where: str | None = None) -> int:
-        dataset = self.dataset()
+        dataset = self.snapshot()
         return 0 if dataset is None else dataset.count_rows(filter=where)
 
     def read(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
@@ -65,7 +101,7 @@ class Table:
         names = list(columns or self.schema.names)
 
         def newest() -> pa.Table:
-            dataset = self.dataset()
+            dataset = self.snapshot()
             if dataset is None:
                 import pyarrow as pa
 
@@ -113,6 +149,19 @@ class Table:
             with durable(self.path):
                 self._created()
 
+    def _open(self) -> Opened | None:
+        mark = _mark(self.path)
+        kept = _opened.pop(self.path, None)
+        if kept is None or kept.mark != mark:
+            dataset = self.dataset()
+            if mark is None or dataset is None:
+                return None if dataset is None else Opened(("", 0, 0, 0), dataset)
+            kept = Opened(mark, dataset)
+        _opened[self.path] = kept
+        while len(_opened) > MOST_OPENED:
+            _opened.popitem(last=False)
+        return kept
+
     def _created(self) -> lance.LanceDataset:
         import lance
 
@@ -125,6 +174,17 @@ class Table:
                     empty = self.schema.empty_table()
                     dataset = lance.write_dataset(empty, str(self.path), schema=self.schema, mode="create")
         return dataset
+
+
+def _mark(table: Path) -> tuple[str, int, int, int] | None:
+    """Return what tells the newest version from every other, also from one of a store that lay here before."""
+    manifest = newest_manifest(table)
+    # A compaction may remove it between the listing and now.
+    with suppress(FileNotFoundError):
+        if manifest is not None:
+            state = manifest.stat()
+            return manifest.name, state.st_mtime_ns, state.st_ino, state.st_size
+    return None
 
 
 def steady(read: Callable[[], T]) -> T:

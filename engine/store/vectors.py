@@ -214,8 +214,7 @@ def _fragments(dataset: lance.LanceDataset) -> dict[str, list[int | str]]:
 
 def identity(table: Table) -> str:
     """Return the `identity` that the vectors of `table` have now, without reading them."""
-    dataset = table.dataset()
-    return "" if dataset is None else _digest(_fragments(dataset))
+    return table.derived("identity", lambda dataset: _digest(_fragments(dataset))) or ""
 
 
 def _digest(fragments: dict[str, list[int | str]]) -> str:
