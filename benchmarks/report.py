@@ -13,6 +13,7 @@ from benchmarks.summary import Spread, Summary, number, summaries
 TITLES = {
     "nmi": "NMI", "ari": "ARI", "ri": "RI", "accuracy": "ACC", "purity": "purity", "silhouette": "silhouette",
     "clusters": "clusters", "noise": "noise", "map": "mAP", "p_at_1": "P@1", "p_at_10": "P@10", "r_at_100": "R@100",
+    "mse": "MSE", "head_accuracy": "head's ACC", "ratio": "epoch ÷ bare pass", "images_per_second": "images/s",
 }  # fmt: skip
 COUNTS = ("clusters",)
 NONE = "–"

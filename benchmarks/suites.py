@@ -2,6 +2,7 @@
 
 SUITES = {
     "retrieval": "benchmarks.retrieval",
+    "autoencoder": "benchmarks.autoencoder",
     "labels": "benchmarks.labels",
     "search": "benchmarks.peers.suite",
     "bars": "benchmarks.bars",

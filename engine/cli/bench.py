@@ -52,6 +52,8 @@ def command(
     search     indexes beside other libraries
     bars       ratios to what the machine allows
     soak       growth of the commands with n
+    autoencoder
+               clusters of what is learnt, and what an epoch costs
     ingest memory start duplicates precisions speed
                speed and memory of single parts
     all        the first three

@@ -133,7 +133,7 @@ def train(
     `told` hears after each step how many pictures it took and how it stands. Once `interrupted` says so, the state is
     kept and `Interrupted` raised.
     """
-    loop = _Loop(pictures, config, np.arange(len(pictures)) if rows is None else rows, labels)
+    loop = Loop(pictures, config, np.arange(len(pictures)) if rows is None else rows, labels)
     if state is not None:
         loop.load(state)
     while loop.step < config.steps and not loop.stalled:
@@ -153,7 +153,9 @@ def train(
     return loop.trained()
 
 
-class _Loop:
+class Loop:
+    """A training between two steps: the network, the optimizer, the history, and the best weights so far."""
+
     def __init__(
         self, pictures: Pixels, config: Config, rows: NDArray[np.int64], labels: NDArray[np.int64] | None
     ) -> None:
