@@ -11,6 +11,14 @@ metrics.py     precision, recall, coverage, intervals, curves
 separation.py  how well a space separates the labels one has
 bootstrap.py   how sure a difference between two spaces is
 
+clusters.py       Clusters: what every clusterer gives; CLUSTERERS
+kmeans.py         k-means, plain and spherical
+leiden.py         communities of the kNN graph
+spectral.py       k-means of the eigenvectors of the kNN graph
+agglomerative.py  Ward's hierarchy over the kNN graph
+hdbscan.py        dense regions, and noise between them
+affinity.py       neighbours weighted by the neighbours that they share
+choose_k.py       how many clusters, by the silhouette
 cluster_metrics.py  how well clusters agree with the truth: NMI, ARI, purity and others, beside chance
 chance.py           the mutual information of two groupings by chance
 silhouette.py       how far apart groups of rows lie

@@ -1,0 +1,64 @@
+"""Spectral clustering of the kNN graph (Ng, Jordan & Weiss 2001)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexers.graph import KnnGraph
+from labelers.affinity import shared_neighbours
+from labelers.clusters import Clusters, require
+from labelers.kmeans import KMeans
+
+# Without a number the first so many gaps between eigenvalues are looked at.
+MOST = 100
+TOLERANCE = 1e-4
+
+
+class Spectral:
+    """k-means on the unit rows of the first k eigenvectors of the normalised graph of shared neighbours."""
+
+    uses_graph = True
+    finds_k = False
+
+    def __init__(self, k: int | None = None, *, seed: int = 0) -> None:
+        self.k = k
+        self.seed = seed
+
+    def memory(self, n: int, dim: int, neighbors: int) -> int:
+        """Return the bytes of the graph and of the vectors that the eigenvectors are found from."""
+        return n * neighbors * 64 + n * (4 * (self.k or MOST) + 25) * 8
+
+    def cluster(self, X: NDArray[np.float32], graph: KnnGraph | None) -> Clusters:
+        """Return k clusters of the graph, or as many as come before the largest gap between two eigenvalues."""
+        require(X, self.k)
+        if graph is None or len(graph) != X.shape[0]:
+            raise ValueError("spectral needs the graph of the rows")
+        n = len(graph)
+        if self.k == 1:
+            return Clusters.of(np.zeros(n, np.int32), k=1)
+        values, vectors = _eigenvectors(graph, min(n, self.k or MOST + 1), self.seed)
+        # The gap behind the k-th, k from 2 on; the first of several that are as wide.
+        k = self.k or 2 + int(np.argmax(np.round(-np.diff(values)[1:], 9))) if len(values) > 2 else len(values)
+        rows = vectors[:, :k]
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0).astype(np.float32)
+        return Clusters.of(KMeans(k, seed=self.seed).cluster(unit).codes, k=k, eigenvalue=float(values[k - 1]))
+
+
+def _eigenvectors(graph: KnnGraph, count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the `count` largest eigenvalues of D^−½ W D^−½, falling, with their vectors (n, count)."""
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import eigsh
+
+    weights = shared_neighbours(graph)
+    root = diags(1 / np.sqrt(np.asarray(weights.sum(axis=1)).ravel()))
+    matrix = root @ weights @ root
+    n = len(graph)
+    if count >= n - 1 or n <= 200:
+        values, vectors = np.linalg.eigh(matrix.toarray())
+    else:
+        start = np.random.default_rng(seed).standard_normal(n)
+        values, vectors = eigsh(matrix, count, which="LA", v0=start, tol=TOLERANCE, ncv=min(n, 2 * count + 20))
+    order = np.argsort(-values, kind="stable")[:count]
+    return values[order], vectors[:, order]
