@@ -93,7 +93,7 @@ def require(X: NDArray[np.float32], k: int | None) -> None:
     if n < 2 and k is None:
         raise ValueError(f"{n} rows: there is nothing to tell apart")
     # Rows that differ have different products with a random direction, but for a chance of nothing.
-    direction = np.random.default_rng(0).standard_normal(X.shape[1])
+    direction = np.random.default_rng(0).standard_normal((X.shape[1],))
     products = np.concatenate([_product(X[start : start + ROWS], direction) for start in range(0, n, ROWS)])
     different = len(np.unique(products))
     if different < (k or 2):
