@@ -14,6 +14,10 @@ from engine.store import Store
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from engine.clustering.cluster_runs import ClusterRun
+    from engine.clustering.compare import Compared
+    from engine.clustering.name import Named
+    from engine.clustering.show import Shown
     from engine.export import Exported
     from engine.labeling.collection_labels import CollectionLabels
     from engine.labeling.diagnosis import Diagnosis
@@ -137,6 +141,49 @@ class Collection:
         from engine.neighbors.dedupe import dedupe
 
         return dedupe(self.store, space=space, threshold=threshold, keep=keep)
+
+    def cluster(
+        self,
+        method: str = "leiden",
+        *,
+        k: int | str | None = None,
+        reduce: str | None = None,
+        resolution: float | None = None,
+        min_size: int | None = None,
+        seed: int = 0,
+        space: str | None = None,
+        where: str | None = None,
+        recompute: bool = False,
+    ) -> ClusterRun:
+        """Cluster the images of a space: `.ids`, `.codes` (−1 for noise), and `.result["metrics"]`.
+
+        A run that did the same on the same vectors is returned as it is, unless `recompute`.
+        Raises a subclass of `engine.errors.EngineError`; nothing is written then.
+        """
+        from engine.clustering.cluster import cluster
+        from engine.clustering.plan import Plan
+
+        plan = Plan.of(method, k, reduce=reduce, seed=seed, resolution=resolution, min_size=min_size)
+        return cluster(self.store, plan, space=space, where=where, recompute=recompute)
+
+    def clusters(self, run: str | None = None) -> list[Shown]:
+        """Return the clusters of a run (default: the newest) with size, medoid, commonest class and purity."""
+        from engine.clustering.cluster_runs import cluster_run
+        from engine.clustering.show import show
+
+        return show(self.store, cluster_run(self.store, run))[1]
+
+    def name_cluster(self, cluster: int | str, label: str, *, run: str | None = None) -> Named:
+        """Label the images of a cluster as a person does; `engine labels revert` takes it back."""
+        from engine.clustering.name import name_cluster
+
+        return name_cluster(self.store, cluster, label, run=run)
+
+    def compare_clusters(self, first: str, second: str) -> Compared:
+        """Return how far two runs of clusters agree."""
+        from engine.clustering.compare import compare
+
+        return compare(self.store, first, second)
 
     def label(
         self,

@@ -89,6 +89,12 @@ def test_the_page_on_the_autoencoder_runs(tmp_path: Path, monkeypatch: pytest.Mo
     run(ROOT / "docs" / "autoencoder.md", tmp_path)
 
 
+def test_the_page_on_clusters_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_store: Path) -> None:
+    shutil.copytree(sample_store, tmp_path / "engine-store")
+    monkeypatch.chdir(tmp_path)
+    run(ROOT / "docs" / "clusters.md", tmp_path)
+
+
 def run(document: Path, tmp_path: Path) -> None:
     """Run the blocks of a document in the folder `tmp_path`, in order, and compare what they print."""
     names: dict[str, object] = {}

@@ -22,6 +22,7 @@ COMMANDS = {
     "index": "engine.cli.index:command",
     "graph": "engine.cli.graph:command",
     "dedupe": "engine.cli.dedupe:command",
+    "cluster": "engine.cli.cluster:command",
     "labels": "engine.cli.labels:command",
     "label": "engine.cli.label:command",
     "evaluate": "engine.cli.evaluate:command",

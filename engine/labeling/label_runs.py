@@ -14,7 +14,7 @@ from engine.store import Store
 from engine.store.table import literal
 
 # The commands by which a person labels: what they wrote counts without a word, until it is reverted.
-EDITS = ("labels set", "labels unset", "labels import")
+EDITS = ("labels set", "labels unset", "labels import", "cluster name")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def accept(store: Store, run: str) -> Decided:
 
 
 def revert(store: Store, run: str) -> Decided:
-    """Let what a run wrote count no more: a labeler's labels, or what a person set, took back or imported.
+    """Let what a run wrote count no more: a labeler's labels, or what a person set, took back, imported or
+    called a cluster.
 
     What it covered counts again; exemplars that a label run remembered stay. Raises `BadInput` for another run.
     """
@@ -64,6 +65,10 @@ def _require_no_decision(store: Store, run: str) -> None:
         raise BadInput(
             f"{run} is no run that labelled: it decided on {other}",
             f"decide anew: engine labels accept {other}, or revert",
+        )
+    if rows and rows[0]["command"] == "cluster":
+        raise BadInput(
+            f"{run} is a run of clusters: they are no labels", "make some: engine cluster name CLUSTER LABEL"
         )
     if rows and rows[0]["command"] == EXEMPLAR:
         raise BadInput(f"{run} remembered exemplars", "take them back one by one: engine labels unset IMAGE")

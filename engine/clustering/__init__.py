@@ -1,0 +1,1 @@
+"""Clusters: found, kept as runs, measured, shown, named, compared and exported."""
