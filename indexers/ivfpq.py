@@ -20,8 +20,8 @@ from indexers.pq import BITS, LEAST_K, padded
 if TYPE_CHECKING:
     import faiss
 
-# Rows a list that its centre is trained on, and how often: more of either moved no recall (100,000 × 512, 1,024 lists).
-SAMPLE_A_LIST, ITERATIONS = 32, 4
+# Rows a list that its centre is trained on, and how often; twice the rows gained no recall (100,000 × 512).
+SAMPLE_A_LIST, ITERATIONS = 16, 4
 # Centres are themselves found by their codes; of this many times those wanted the best are kept, by exact scores. A row
 # is put into a list once and asked for often, so its list is looked for with more care.
 CENTRES_SEARCHED, CENTRES_FILLED = 4, 32
