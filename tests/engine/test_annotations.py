@@ -326,9 +326,10 @@ def counting(tmp_path: Path, *statements: tuple[str, str, bool]) -> str | None:
     write_tar(tmp_path / "pictures.tar", {"1.png": picture(RED), "2.png": picture(BLUE)})
     store, _ = ingest(tmp_path)
     image, other = (row["id"] for row in store.images.rows())
-    rows = [label_row(image, label, source=source, run="r", polarity=p) for label, source, p in statements]
-    rows.append(label_row(other, "other", source="human", run="r"))
-    store.labels.merge(pa.Table.from_pylist(rows, store.labels.schema))
+    with store.run("labels import", {}) as run:
+        rows = [label_row(image, label, source=source, run=run.name, polarity=p) for label, source, p in statements]
+        rows.append(label_row(other, "other", source="human", run=run.name))
+        store.labels.merge(pa.Table.from_pylist(rows, store.labels.schema))
     found = labels_of(store, [image, other])
     assert found.pop(other) == "other"
     label = found.get(image)
