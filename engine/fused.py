@@ -138,6 +138,13 @@ def automatic(space: Space | None) -> bool:
     return space is None or bool(space.recipe.get("automatic"))
 
 
+def weighing(space: Space) -> str:
+    """Return what a space is fused from, in words."""
+    parts = ", ".join(f"{name} {weight:.3f}" for name, weight in space.recipe["weights"].items())
+    how = "virtual: scores are added when it is searched" if space.virtual else "stored"
+    return f"fused from {parts}; {how}"
+
+
 def default_recipe(store: Store, spaces: Mapping[str, Space]) -> Space | None:
     """Return the virtual space of CLIP, the CNN and the autoencoder, as far as they are among `spaces`.
 

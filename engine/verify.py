@@ -164,8 +164,7 @@ def _space(store: Store, space: Space, verdict: Verdict) -> None:
     without = count("SELECT count(*) FROM images ANTI JOIN vectors USING (id)")
     if without and space.encoder not in ("user", "fused"):
         verdict.notes.append(
-            f"space {space.name!r} covers {verdict.images - without} of {verdict.images} images; "
-            f"run: engine embed --encoder {space.encoder}"
+            f"space {space.name!r} covers {verdict.images - without} of {verdict.images} images; {space.remedy}"
         )
 
 

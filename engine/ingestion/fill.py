@@ -57,9 +57,7 @@ def fuse_spaces(path: Path, parts: Sequence[str], *, space: str, stored: bool) -
         rows = fused.fill(store, made) if stored else 0
         seconds = time.monotonic() - started
         run.result.update(space=space, rows=rows, seconds=round(seconds, 3))
-    weighing = ", ".join(f"{name} {weight:.3f}" for name, weight in made.recipe["weights"].items())
-    note = f"fused from {weighing}; {'stored' if stored else 'virtual: scores are added when it is searched'}"
-    return _filled(store, run.name, space, note, rows, seconds, None)
+    return _filled(store, run.name, space, fused.weighing(made), rows, seconds, None)
 
 
 def _part(text: str) -> tuple[str, float | None]:

@@ -49,7 +49,9 @@ class Space:
             return f"bring it: engine ingest SOURCE --vectors {self.name}=FILE"
         if self.encoder == "fused":
             return f"fill its components: {', '.join(self.recipe['weights'])}"
-        return f"run: engine embed --encoder {self.encoder}"
+        # Of a store's own models several can fill spaces of different names.
+        named = f" --space {self.name}" if self.encoder.startswith("autoencoder:") else ""
+        return f"run: engine embed --encoder {self.encoder}{named}"
 
     @property
     def virtual(self) -> bool:

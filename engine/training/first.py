@@ -21,6 +21,7 @@ def learn(store: Store, *, workers: int | None = None, progress: Progress) -> tu
 
     Raises `Interrupted` and `DiskFull`; what was done until then is kept.
     """
+    before = store.spaces().get(fused.DEFAULT)
     notes: dict[str, str] = {}
     skipped: list[Skipped] = []
     if not any(space.encoder.startswith(f"{KIND}:") for space in store.spaces().values()):
@@ -37,6 +38,9 @@ def learn(store: Store, *, workers: int | None = None, progress: Progress) -> tu
     if made is not None:
         with store.lock(), store.run("embed", {"spaces": [made.name], "recipe": made.recipe}) as run:
             store.point([made], run.name)
+    after = store.spaces().get(fused.DEFAULT)
+    if after is not None and after != before:
+        notes[fused.DEFAULT] = fused.weighing(after)
     return notes, skipped
 
 

@@ -135,8 +135,9 @@ def test_the_same_training_is_not_done_twice_and_another_seed_moves_the_space(le
 def test_labels_that_count_train_a_head_and_truth_does_not(learnt, tmp_path):
     done = train_autoencoder(learnt, Config(steps=40, batch=32), head=True, space="labelled", workers=1)
     assert done.about["classes"] == ["cold", "warm"]
-    assert done.about["metrics"]["accuracy"] == 1.0
+    assert done.about["metrics"]["accuracy"] > 0.9
     assert set(learnt.spaces()) == {"autoencoder", "colour", "labelled"}
+    assert done.space.remedy == f"run: engine embed --encoder autoencoder:{done.model} --space labelled"
     pictures = {f"{row}.png": picture((row, 10, 99)) for row in range(COUNT)}
     (tmp_path / "truth.csv").write_text("image,label\n" + "".join(f"{name},{name[0]}\n" for name in pictures))
     tar = write_tar(tmp_path / "other.tar", pictures)
@@ -160,9 +161,11 @@ def with_cnn(store: Store) -> Store:
 
 def test_the_fused_space_follows_the_autoencoder_and_is_never_the_default(learnt):
     with_cnn(learnt)
-    learn(learnt, progress=Notes())
+    notes, _ = learn(learnt, progress=Notes())
     first = learnt.space("fused")
     assert first.virtual
+    assert notes == {"fused": fused.weighing(first)}
+    assert "efficientnet_lite0 0." in notes["fused"]
     assert set(first.recipe["weights"]) == {"autoencoder", "efficientnet_lite0"}
     # By the inverse of the spread: the narrower space weighs more.
     spreads = {name: fused.spread(learnt, learnt.space(name), remedy="") for name in first.recipe["weights"]}

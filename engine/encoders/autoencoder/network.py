@@ -19,7 +19,7 @@ SIDES = (32, 64)
 LATENT = 128
 # The picture is folded to this many pixels a side, and twice halved from there.
 FOLDED = 16
-WIDTHS = (48, 64, 128)
+WIDTHS = (48, 80, 160)
 DECODED = 32
 # Pixels from 0 to 1 less this, over that: about what photos spread over.
 MEAN, DEVIATION = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
