@@ -11,6 +11,7 @@ SUITES = {
     "memory": "benchmarks.memory",
     "start": "benchmarks.start",
     "duplicates": "benchmarks.dedupe",
+    "maps": "benchmarks.maps",
     "precisions": "benchmarks.precision",
     "speed": "benchmarks.labels_speed",
 }

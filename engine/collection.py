@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.clustering.compare import Compared
     from engine.clustering.name import Named
     from engine.clustering.show import Shown
+    from engine.drawing.maps import Drawn
     from engine.export import Exported
     from engine.labeling.collection_labels import CollectionLabels
     from engine.labeling.diagnosis import Diagnosis
@@ -184,6 +185,32 @@ class Collection:
         from engine.clustering.compare import compare
 
         return compare(self.store, first, second)
+
+    def map(
+        self,
+        *,
+        method: str = "umap",
+        space: str | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        color: str | None = None,
+        truth: str | PathLike[str] | None = None,
+        png: str | PathLike[str] | None = None,
+        html: str | PathLike[str] | None = None,
+        recompute: bool = False,
+    ) -> Drawn:
+        """Lay the images of a space out in two dimensions: `.drawing.map` has `ids` (n, 32) and `xy` (n, 2).
+
+        `color` is label, truth, cluster:RUN, score:RUN or error:RUN. With `png` and `html` it is drawn into a picture
+        and a page. Coordinates are kept. Raises a subclass of `engine.errors.EngineError`.
+        """
+        from engine.drawing.maps import draw
+
+        paths = [None if path is None else Path(path) for path in (truth, png, html)]
+        return draw(
+            self.store, method=method, space=space, sample=sample, seed=seed, recompute=recompute, by=color,
+            truth=paths[0], picture=paths[1], page=paths[2],
+        )  # fmt: skip
 
     def label(
         self,

@@ -118,7 +118,7 @@ def _finish(store: Store, run: str) -> Removed:
     spaces = [store.vectors_table(space) for space in store.spaces().values() if not space.virtual]
     for start in range(0, len(gone), BATCH):
         condition = in_list("id", gone[start : start + BATCH])
-        for table in [*spaces, store.thumbnails, store.labels, store.images]:
+        for table in [*spaces, store.thumbnails, store.labels, store.maps, store.images]:
             table.delete(condition)
     # Caches and old versions still hold what was removed.
     drop(store.cache / "vectors")

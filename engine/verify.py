@@ -50,6 +50,10 @@ LAWS = {
     "thumbnails are stored twice": "SELECT count(*) - count(DISTINCT id) FROM thumbnails",
     "thumbnails belong to no image": "SELECT count(*) FROM thumbnails ANTI JOIN images USING (id)",
     "labels belong to no image": "SELECT count(*) FROM labels ANTI JOIN images USING (id)",
+    "points of maps belong to no image": "SELECT count(*) FROM maps ANTI JOIN images USING (id)",
+    "points of maps belong to no run": "SELECT count(*) FROM maps ANTI JOIN runs USING (run)",
+    "points of maps are stored twice": "SELECT count(*) - count(DISTINCT (run, id)) FROM maps",
+    "points of maps are not finite": "SELECT count(*) FROM maps WHERE NOT coalesce(isfinite(x) AND isfinite(y), false)",
 }
 SPACE_LAWS = {
     "vectors are stored twice": "SELECT count(*) - count(DISTINCT id) FROM vectors",

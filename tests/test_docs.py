@@ -89,6 +89,14 @@ def test_the_page_on_the_autoencoder_runs(tmp_path: Path, monkeypatch: pytest.Mo
     run(ROOT / "docs" / "autoencoder.md", tmp_path)
 
 
+def test_the_page_on_maps_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_store: Path) -> None:
+    shutil.copytree(sample_store, tmp_path / "engine-store")
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "sample").symlink_to(ROOT / "engine" / "sample")
+    monkeypatch.chdir(tmp_path)
+    run(ROOT / "docs" / "maps.md", tmp_path)
+
+
 def test_the_page_on_clusters_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_store: Path) -> None:
     shutil.copytree(sample_store, tmp_path / "engine-store")
     monkeypatch.chdir(tmp_path)

@@ -23,6 +23,7 @@ COMMANDS = {
     "graph": "engine.cli.graph:command",
     "dedupe": "engine.cli.dedupe:command",
     "cluster": "engine.cli.cluster:command",
+    "map": "engine.cli.map:command",
     "labels": "engine.cli.labels:command",
     "label": "engine.cli.label:command",
     "evaluate": "engine.cli.evaluate:command",

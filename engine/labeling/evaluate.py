@@ -74,7 +74,7 @@ def evaluate(store: Store, run: str | None = None, *, truth: str | PathLike[str]
     class the run does not know, count as none.
     Raises `BadInput` if `run` is no label run, and where there is no truth.
     """
-    run = _newest(store) if run is None else run
+    run = newest_run(store) if run is None else run
     written, details = labels.run_labels(store, run), _details(store, run)
     known, conflicting = agreed(labels.truth(store, None if truth is None else Path(truth)))
     every = _joined(known, written, details["classes"])
@@ -107,7 +107,8 @@ def evaluate(store: Store, run: str | None = None, *, truth: str | PathLike[str]
     )
 
 
-def _newest(store: Store) -> str:
+def newest_run(store: Store) -> str:
+    """Return the newest label run; raise `BadInput` if there is none."""
     known = labels.label_runs(store)
     if not known:
         raise BadInput("there is no label run", "make one: engine label --exemplar CLASS=IMAGE --threshold 0.75")

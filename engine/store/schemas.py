@@ -87,6 +87,16 @@ LABELS = pa.schema(
     ]
 )
 
+# Coordinates of a map; its run says of which space and by which method.
+MAPS = pa.schema(
+    [
+        key("run", pa.string()),
+        key("id", pa.binary()),
+        pa.field("x", pa.float32()),
+        pa.field("y", pa.float32()),
+    ]
+)
+
 # Two rows a run, `start` and `end`; a run without an end was killed or is still going.
 RUNS = pa.schema(
     [
@@ -105,6 +115,7 @@ TABLES = {
     "spaces": SPACES,
     "thumbnails": THUMBNAILS,
     "labels": LABELS,
+    "maps": MAPS,
     "runs": RUNS,
 }
 

@@ -76,6 +76,7 @@ class Store:
             Table(path, name, TABLES[name])
             for name in ("images", "members", "sources", "spaces", "thumbnails", "labels", "runs")
         )
+        self.maps = Table(path, "maps", TABLES["maps"])
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:

@@ -212,7 +212,7 @@ def first_line(error: BaseException) -> str:
     return str(error).split("\n", 1)[0].split(", /", 1)[0][:200]
 
 
-def in_list(column: str, ids: Sequence[bytes]) -> str:
+def in_list(column: str, ids: Sequence[bytes] | Sequence[str]) -> str:
     """Return the SQL condition that `column` is one of `ids`."""
     return f"{column} IN ({', '.join(literal(image) for image in ids)})" if ids else "false"
 
