@@ -4,6 +4,7 @@ SUITES = {
     "retrieval": "benchmarks.retrieval",
     "autoencoder": "benchmarks.autoencoder",
     "labels": "benchmarks.labels",
+    "clusters": "benchmarks.clusters",
     "search": "benchmarks.peers.suite",
     "bars": "benchmarks.bars",
     "soak": "benchmarks.soak",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -70,12 +70,13 @@ class KMeans:
         return Clusters.of(codes, k=len(np.unique(codes)), inertia=inertia, iterations=iterations)
 
     def _sown(self, X: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        from sklearn.cluster import kmeans_plusplus
+        from threadpoolctl import threadpool_limits
 
         n, k = X.shape[0], self.k or 1
-        rows = X[_drawn(n, SOWN * k, rng)] if SOWN * k < n else X[0:n]
-        sown, _ = kmeans_plusplus(np.asarray(rows), k, random_state=int(rng.integers(2**31)))
-        return np.ascontiguousarray(sown, np.float32)
+        rows = np.ascontiguousarray(X[_drawn(n, SOWN * k, rng)] if SOWN * k < n else X[0:n])
+        # Small products, one after the other: threads would wait for each other longer than they work.
+        with threadpool_limits(1, "blas"):
+            return _sown(rows, k, rng)
 
     def _lloyd(
         self, X: NDArray[np.float32], means: NDArray[np.float32], iterations: int, tolerance: float
@@ -114,6 +115,31 @@ class SphericalKMeans(KMeans):
     """Centres are of unit length: rows go to the one with the highest cosine (Dhillon & Modha 2001)."""
 
     spherical = True
+
+
+def _sown(rows: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return k of the rows, each drawn by its squared distance to those before, the best of a few at each step."""
+    squares = (rows * rows).sum(axis=1)
+    chosen = [int(rng.integers(len(rows)))]
+    trials = 2 + int(np.log(k))
+    nearest = _apart(rows, squares, chosen)[0]
+    while len(chosen) < k:
+        total = np.cumsum(nearest, dtype=np.float64)
+        drawn = np.searchsorted(total, rng.random(trials) * total[-1], "right").clip(0, len(rows) - 1)
+        each = np.minimum(nearest, _apart(rows, squares, drawn))
+        best = int(each.sum(axis=1).argmin())
+        chosen.append(int(drawn[best]))
+        nearest = each[best]
+    return rows[chosen]
+
+
+def _apart(
+    rows: NDArray[np.float32], squares: NDArray[np.float32], some: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the squared distances of `some` rows to all, float32 (len(some), n); 0 to themselves."""
+    found = squares[some][:, None] + squares - 2 * (rows[some] @ rows.T)
+    found[np.arange(len(some)), some] = 0
+    return np.maximum(found, 0, out=found)
 
 
 def _assigned(

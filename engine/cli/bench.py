@@ -49,6 +49,7 @@ def command(
     \b
     retrieval  mAP, precision and recall, by class
     labels     labels from exemplars
+    clusters   NMI and ARI of every method; k-means beside full iterations
     search     indexes beside other libraries
     bars       ratios to what the machine allows
     soak       growth of the commands with n
