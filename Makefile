@@ -14,7 +14,7 @@ help:
 	@echo "make demo    ingest and search the bundled sample"
 	@echo "make test    run all tests"
 	@echo "make lint    check style, format and types"
-	@echo "make bench   run the benchmarks"
+	@echo "make bench   run the benchmarks on the data sets in ENGINE_DATA, rewrite the tables of the README"
 	@echo "make clean   remove the environment and all that was made"
 
 # Shows a command the way a person would type it, then runs it.
@@ -46,6 +46,7 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/engine bench all
+	@$(BIN)/python -m benchmarks.readme build/bench
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -5,8 +5,14 @@ suites.py      the suites; bench.py runs one: jobs (job.py) → lines (results.p
 protocol.py    which protocol a line was measured by
 published.py   published values with their sources
 datasets/      data sets: where they are, how they are read
-stores.py, subject.py, spaces.py, survey.py, leakage.py
-               data set → store → images with classes and splits → vectors of a space; near duplicates across splits
+stores.py, subject.py, views.py, survey.py
+               data set → store → images with classes and splits → vectors of a space → jobs
+spaces.py      the spaces: pixels.py without a network, networks, what the store has
+leakage.py     near duplicates across splits
+representations.py, clustering.py, clusterer.py
+               clusters beside classes: of every space, by every method
+chart.py       means, chance and published values as a picture
+readme.py      the README's tables from the lines in results/
 retrieval.py   pictures as queries
 labels.py      labels from exemplars
 peers/         indexes side by side

@@ -17,23 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.job import Job, Settings, row
+from benchmarks.learnt import EPOCHS, HEAD, PLAIN, QUICK_EPOCHS, SIDE, configured, learnt, learnt_from, squares
 from benchmarks.page import Report, write
 from benchmarks.results import Row
 from benchmarks.subject import Subject
 from benchmarks.survey import subjects
-from engine.encoders.autoencoder.inference import Reconstructor
-from engine.encoders.autoencoder.network import autoencoder, geometry
-from engine.encoders.autoencoder.training import BATCH, Config, Loop, as_input, split, train
+from engine.encoders.autoencoder.network import autoencoder
+from engine.encoders.autoencoder.training import Loop, as_input
 from engine.encoders.base import Pixels
 from engine.progress import Progress
 from engine.store.vectors import unit
-from engine.training.pictures import gather
 from labelers.cluster_metrics import ClusterMetrics, cluster_metrics
 
 SUITE = "autoencoder"
-PLAIN, HEAD = "autoencoder", "autoencoder_head"
-EPOCHS, QUICK_EPOCHS = 10, 2
-SIDE = 32
 # Starts of k-means, of which the tightest clusters count.
 STARTS = 10
 # What a row says of the training: of one without a head, the first two.
@@ -69,42 +65,12 @@ def report(rows: Sequence[Row], settings: Settings, progress: Progress) -> None:
     write(Report(SUITE, metrics), rows, settings, progress)
 
 
-def _pixels(one: Subject, progress: Progress) -> Pixels:
-    """Return the thumbnails of a subject as squares, in its order; none of them may be damaged."""
-    pictures = gather(one.store, one.ids, geometry(SIDE), one.folder / f"squares-{SIDE}-{one.data}", progress=progress)
-    if pictures.corrupt:
-        raise ValueError(f"{pictures.corrupt} thumbnails of {one.store.path} are damaged")
-    return pictures.pixels
-
-
-def _learnt_from(one: Subject) -> NDArray[np.int64]:
-    """Return the rows of the training split; without splits, all."""
-    train_only = one.train & ~one.test
-    return np.flatnonzero(train_only) if train_only.any() else np.arange(len(one.ids))
-
-
-def _config(rows: int, epochs: int, seed: int) -> Config:
-    known, _ = split(rows, Config(steps=1, seed=seed))
-    return Config(steps=epochs * max(1, len(known) // min(BATCH, len(known))), seed=seed, side=SIDE)
-
-
 def _clusters(one: Subject, head: bool, epochs: int, seed: int, progress: Progress) -> list[Row]:
-    pixels, rows = _pixels(one, progress), _learnt_from(one)
-    config = _config(len(rows), epochs, seed)
-    progress.begin(f"train {SUITE}", config.steps * config.batch)
-
-    def told(seen: int, status: str) -> None:
-        progress.stand(status)
-        progress.advance(seen)
-
-    began = time.monotonic()
-    done = train(
-        pixels, config, rows=rows, labels=one.codes.astype(np.int64) if head else None,
-        told=told,
-    )  # fmt: skip
-    seconds = time.monotonic() - began
-    network = Reconstructor(done.weights, side=SIDE, classes=len(one.classes) if head else 0)
-    seen, codes = np.asarray(pixels[one.judged]), one.codes[one.judged]
+    pixels, rows = squares(one, progress), learnt_from(one)
+    config = configured(len(rows), epochs, seed)
+    done = learnt(one, config, head=head, progress=progress)
+    network = done.network()
+    seen, codes = np.array(pixels[one.judged]), one.codes[one.judged]
     latents = network.latents(seen)
     found = cluster_metrics(codes, _kmeans(unit(latents, SUITE), len(one.classes), seed), seed=seed)
     metrics = {**_figures(found), "mse": network.mse(seen), "head_accuracy": None, "best_step": done.best}
@@ -115,8 +81,8 @@ def _clusters(one: Subject, head: bool, epochs: int, seed: int, progress: Progre
         row(
             SUITE, one.found.name, "k-means", params=params, metrics=metrics, seed=seed, split=one.split,
             chance={name: found.chance[name] for name in ("nmi", "ari", "ri", "accuracy")},
-            space=HEAD if head else PLAIN, pixels=one.found.pixels, images=len(seen), seconds=seconds,
-            note=f"trained on {len(rows) - len(done.held)} images, {len(done.held)} held out",
+            space=HEAD if head else PLAIN, pixels=one.found.pixels, images=len(seen), seconds=done.seconds,
+            note=f"trained on {len(rows) - done.held} images, {done.held} held out",
         )
     ]  # fmt: skip
 
@@ -134,8 +100,8 @@ def _kmeans(X: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int32]:
 
 def _epoch(one: Subject, turns: int, progress: Progress) -> list[Row]:
     """Measure an epoch of the loop, its validation included, beside the bare pass over as many batches in memory."""
-    pixels, rows = _pixels(one, progress), _learnt_from(one)
-    loop = Loop(pixels, _config(len(rows), EPOCHS, 0), rows, None)
+    pixels, rows = squares(one, progress), learnt_from(one)
+    loop = Loop(pixels, configured(len(rows), EPOCHS, 0), rows, None)
     bare = _Bare(pixels, rows, loop.batches.size)
     taken: dict[str, list[float]] = {"loop": [], "bare": []}
     for _ in range(turns + 1):

@@ -19,8 +19,9 @@ from benchmarks.clustered import Clustered
 from benchmarks.job import Job, Settings, row
 from benchmarks.page import Report, write
 from benchmarks.results import Row
-from benchmarks.spaces import View, chosen
+from benchmarks.spaces import chosen
 from benchmarks.survey import look, subjects, what
+from benchmarks.views import How, View
 from engine.progress import Progress
 from indexers.graph import KnnGraph, build
 from labelers.cluster_metrics import cluster_metrics
@@ -45,7 +46,7 @@ def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
             yield one
             continue
         for space in chosen(settings.spaces, one, SPACES):
-            seen = look(SUITE, one, space, progress)
+            seen = look(SUITE, one, space, How(progress))
             if isinstance(seen, Job):
                 yield seen
                 continue

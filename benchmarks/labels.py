@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from benchmarks.job import Job, Settings, row
 from benchmarks.labels_report import draw, markdown
-from benchmarks.spaces import PIXELS, view
+from benchmarks.pixels import PIXELS
+from benchmarks.spaces import view
 from benchmarks.stores import NETWORK
 from benchmarks.subject import Subject, subject
 from benchmarks.survey import subjects
+from benchmarks.views import How
 from engine.labeling.label_rule import RANGES, SHARES, Cut, Rule
 from engine.labeling.label_scan import at
 from engine.progress import Progress
@@ -108,7 +110,7 @@ def _row(
 def _spaces(one: Subject, progress: Progress) -> dict[str, Measured]:
     """Return both spaces in memory, rows in the order of the subject."""
     rows = np.arange(len(one.ids))
-    seen = {name: view(one, name, progress) for name in SPACES}
+    seen = {name: view(one, name, How(progress)) for name in SPACES}
     return {name: _space(one.fingerprint, name, one.take(rows)) for name, one in seen.items()}
 
 

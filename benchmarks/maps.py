@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.datasets import dataset
 from benchmarks.job import Job, Settings
 from benchmarks.measures import report, whole
-from benchmarks.stores import store_of
+from benchmarks.stores import NETWORK, embed, store_of
 from engine.fused import matrix_of
 from engine.mapping.projections import NEIGHBORS, project
 from engine.progress import Progress, Silent
@@ -67,7 +67,8 @@ def _vectors(settings: Settings) -> tuple[NDArray[np.float32], str]:
         return np.asarray(X[: settings.rows], np.float32), settings.vectors.stem
     found = dataset("sample" if settings.quick else "cifar10").find(settings.place())
     store = store_of(found, settings.stores, Silent())
-    return np.asarray(matrix_of(store, store.space()).matrix[: settings.rows]), found.name
+    embed(found, store, NETWORK, Silent())
+    return np.asarray(matrix_of(store, store.space(NETWORK)).matrix[: settings.rows]), found.name
 
 
 def _stored(X: NDArray[np.float32], graph: KnnGraph) -> NDArray[np.float32]:

@@ -13,7 +13,9 @@ from typing import TypedDict
 
 PAGE = Path(__file__).parents[1] / "docs" / "protocols.md"
 KEPT = Path(__file__).with_name("protocols.json")
-BLOCK = re.compile(r"<!-- protocol: (\w+) -->\n(.*?)<!-- /protocol -->", re.DOTALL)
+COMMON = "common"
+# A suite that shares what is common says so; then that is part of its block.
+BLOCK = re.compile(r"<!-- protocol: (\w+)(, common)? -->\n(.*?)<!-- /protocol -->", re.DOTALL)
 
 
 class Protocol(TypedDict):
@@ -37,9 +39,10 @@ def kept() -> dict[str, Protocol]:
 
 def digests(page: str) -> dict[str, str]:
     """Return the digest of each suite's block; where lines break does not count."""
-    return {
-        suite: hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8] for suite, text in BLOCK.findall(page)
-    }
+    blocks = BLOCK.findall(page)
+    shared = next((text for suite, _, text in blocks if suite == COMMON), "")
+    texts = {suite: (shared if common else "") + text for suite, common, text in blocks if suite != COMMON}
+    return {suite: hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8] for suite, text in texts.items()}
 
 
 def raised(known: dict[str, Protocol], page: str) -> dict[str, Protocol]:

@@ -34,10 +34,17 @@ def tables(rows: Sequence[Row], suite: str, metrics: Sequence[str]) -> list[Tabl
     found = summaries(rows, metrics)
     datasets = list(dict.fromkeys((one.of["dataset"], one.of["split"]) for one in found))
     made = [_table(name, split, _of(found, name, split), suite, metrics) for name, split in datasets]
-    absent = {(one["dataset"], one["space"] or NONE, one["note"] or "") for one in rows if not one["available"]}
-    if absent:
-        made.append(Table("Not available", ("data set", "space", "what to do"), sorted(absent)))
-    return made
+    absent = [one for one in rows if not one["available"]]
+    return [*made, _absent(absent)] if absent else made
+
+
+def _absent(rows: Sequence[Row]) -> Table:
+    """Return what could not be had, with what to do, each reason once."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for one in rows:
+        told.setdefault((one["space"] or NONE, one["note"] or ""), []).append(one["dataset"])
+    body = [(", ".join(dict.fromkeys(names)), space, note) for (space, note), names in told.items()]
+    return Table("Not available", ("data set", "space", "what to do"), body)
 
 
 def _of(found: Sequence[Summary], name: str, split: str | None) -> list[Summary]:
@@ -64,11 +71,11 @@ def _title(name: str, split: str | None, of: Row) -> str:
 
 
 def _lines(one: Summary, metrics: Sequence[str]) -> Iterator[Sequence[str]]:
-    cells = [_cell(one.metrics, metric) for metric in metrics]
+    cells = [figure(one.metrics, metric) for metric in metrics]
     chance = " / ".join(number(one.chance[metric].mean) if metric in one.chance else NONE for metric in metrics)
     yield (one.of["space"] or NONE, _method(one.of), *cells, chance, str(one.seeds), f"{one.seconds:.1f}")
     if one.distinct:
-        cells = [_cell(one.distinct, metric) for metric in metrics]
+        cells = [figure(one.distinct, metric) for metric in metrics]
         yield (one.of["space"] or NONE, f"{_method(one.of)}, without near duplicates", *cells, NONE, NONE, NONE)
 
 
@@ -77,7 +84,8 @@ def _method(of: Row) -> str:
     return ", ".join([of["method"], *told])
 
 
-def _cell(found: Mapping[str, Spread], metric: str) -> str:
+def figure(found: Mapping[str, Spread], metric: str) -> str:
+    """Return a figure as a cell; counts have no digits behind the point."""
     if metric not in found:
         return NONE
     return f"{found[metric].mean:.0f}" if metric in COUNTS else str(found[metric])
@@ -92,7 +100,7 @@ def _notes(found: Sequence[Summary]) -> Iterator[str]:
     if leaked:
         yield (
             f"{leaked['near_duplicates']:,} of {leaked['images']:,} images are near duplicates of a training image "
-            f"(cosine ≥ {leaked['threshold']} in {leaked['space']}), {leaked['identical']} of them byte for byte."
+            f"(by the rule in docs/protocols.md), {leaked['identical']} of them byte for byte."
         )
     yield from dict.fromkeys(one.of["note"] for one in found if one.of["note"])
 

@@ -15,15 +15,15 @@ from benchmarks.job import Job, Settings, row
 from benchmarks.leakage import Leaks, leaks
 from benchmarks.page import Report, write
 from benchmarks.results import Row
-from benchmarks.spaces import View, chosen
-from benchmarks.survey import look, subjects, what
+from benchmarks.spaces import SPACES, chosen
+from benchmarks.survey import looks, subjects, what
+from benchmarks.views import View
 from engine.pictures.grid import Tile, grid
 from engine.progress import Progress
 from engine.store.table import in_list
 from indexers.ranking import average_precision, expected_average_precision, precision_at, recall_at
 
 SUITE = "retrieval"
-SPACES = ("pixels", "efficientnet_lite0", "resnet", "clip")
 QUERIES, QUICK_QUERIES = 1000, 100
 BLOCK = 200
 SHOWN, HITS = 6, 7
@@ -36,13 +36,12 @@ def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
             yield one
             continue
         guard = cache(partial(leaks, one, progress))
-        for space in chosen(settings.spaces, one, SPACES):
-            seen = look(SUITE, one, space, progress)
-            if isinstance(seen, Job):
-                yield seen
-                continue
-            count = min(QUICK_QUERIES if settings.quick else QUERIES, len(one.judged))
-            for seed in settings.every_seed():
+        for space in chosen(settings.spaces, one, tuple(SPACES)):
+            for seed, seen in looks(SUITE, one, space, settings, progress):
+                if isinstance(seen, Job):
+                    yield seen
+                    continue
+                count = min(QUICK_QUERIES if settings.quick else QUERIES, len(one.judged))
                 told = what(seen, "cosine", queries=count, seed=seed)
                 yield Job(told, partial(_rows, seen, count, seed, guard, settings.output))
 
@@ -91,7 +90,7 @@ def rankings(
     own = np.searchsorted(rows, queries)
     inside = (own < len(rows)) & (rows[np.minimum(own, len(rows) - 1)] == queries)
     ranks = len(rows) - 1 if inside.all() else len(rows)
-    relevant, first = np.empty((len(queries), ranks), bool), np.empty((len(queries), HITS), np.int64)
+    relevant, first = np.empty((len(queries), ranks), bool), np.empty((len(queries), min(HITS, ranks)), np.int64)
     for start in range(0, len(queries), BLOCK):
         some = slice(start, start + BLOCK)
         scores = seen.take(queries[some]) @ X.T

@@ -21,7 +21,7 @@ PRECISION = "fp32"
 
 
 def store_of(found: Found, folder: Path, progress: Progress) -> Store:
-    """Return the store of a data set under `folder`, with the bundled network's vectors; the user's own as it is.
+    """Return the store of a data set under `folder`, without vectors if it is new; the user's own as it is.
 
     Its name has the digests of sources and labels and the network's fingerprint: what changes is another store.
     """
@@ -37,21 +37,20 @@ def store_of(found: Found, folder: Path, progress: Progress) -> Store:
 
 
 def embed(found: Found, store: Store, encoder: str, progress: Progress) -> None:
-    """Fill the space of another encoder; what has a vector is not encoded again."""
+    """Fill the space of an encoder; what has a vector is not encoded again."""
     sources = [str(one) for one in found.sources]
-    intake(store.path, Request(sources, encoders=[encoder], precision=PRECISION), progress=progress)
+    intake(store.path, Request(sources, encoders=[encoder], precision=PRECISION, autoencoder=False), progress=progress)
 
 
 def _requests(found: Found) -> list[Request]:
     sources = [str(one) for one in found.sources]
-    network: dict[str, Any] = {"encoders": [NETWORK], "precision": PRECISION}
     if not found.labels:
-        return [Request(sources, labels_from_folders=True, split_from_folders=True, labels_role=TRUTH, **network)]
-    # The network runs once; what follows brings labels for what is stored.
-    first = [network] + [{"encoders": ["none"]}] * (len(found.labels) - 1)
+        folders: dict[str, Any] = {"labels_from_folders": True, "split_from_folders": True, "labels_role": TRUTH}
+        return [Request(sources, encoders=["none"], autoencoder=False, **folders)]
+    # The first one brings the pictures too.
     return [
-        Request(sources, labels=path, labels_role=role, **ran)
-        for (role, path), ran in zip(found.labels.items(), first, strict=True)
+        Request(sources, encoders=["none"], autoencoder=False, labels=path, labels_role=role)
+        for role, path in found.labels.items()
     ]
 
 

@@ -1,6 +1,8 @@
 """The suites of `engine bench`: modules with `jobs(settings, progress)` and `report(rows, settings, progress)`."""
 
 SUITES = {
+    "representations": "benchmarks.representations",
+    "clustering": "benchmarks.clustering",
     "retrieval": "benchmarks.retrieval",
     "autoencoder": "benchmarks.autoencoder",
     "labels": "benchmarks.labels",
@@ -18,4 +20,4 @@ SUITES = {
 }
 # What `engine bench all` runs: figures about quality, and the race of the indexes. The others ask how near this project
 # comes to what a machine allows; they take hours, or a machine on which nothing else runs.
-ALL = ("retrieval", "labels", "search")
+ALL = ("representations", "clustering", "retrieval", "labels", "search")

@@ -8,9 +8,10 @@ from typing import Any
 
 from benchmarks.datasets import DATASETS, Unavailable, dataset, is_store
 from benchmarks.job import QUICK_DATASETS, Job, Settings, row
-from benchmarks.spaces import View, view
+from benchmarks.spaces import view
 from benchmarks.stores import store_of
 from benchmarks.subject import Subject, subject
+from benchmarks.views import How, View
 from engine.progress import Progress
 
 # Data sets of the suites about quality, unless some are named. The sample is too small to say anything.
@@ -36,12 +37,23 @@ def subjects(suite: str, settings: Settings, progress: Progress) -> Iterator[Sub
             yield made
 
 
-def look(suite: str, one: Subject, space: str, progress: Progress) -> View | Job:
+def look(suite: str, one: Subject, space: str, how: How) -> View | Job:
     """Return a subject in a space, or the job that stands for it."""
     try:
-        return view(one, space, progress)
+        return view(one, space, how)
     except Unavailable as error:
         return missing(suite, one.found.name, str(error), split=one.split, space=space, pixels=one.found.pixels)
+
+
+def looks(
+    suite: str, one: Subject, space: str, settings: Settings, progress: Progress
+) -> Iterator[tuple[int, View | Job]]:
+    """Yield for each seed a subject in a space; the job that stands for it once."""
+    for seed in settings.every_seed():
+        seen = look(suite, one, space, How(progress, seed, settings.quick))
+        yield seed, seen
+        if isinstance(seen, Job):
+            return
 
 
 def missing(suite: str, name: str, note: str, **facts: Any) -> Job:

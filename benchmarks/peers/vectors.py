@@ -98,10 +98,12 @@ def _read(path: Path) -> Vectors:
 
 def _encoded(found: Found, settings: Settings) -> Vectors:
     """Return the vectors that the bundled network gives, in the order of the images' ids."""
-    from benchmarks.stores import NETWORK, store_of
+    from benchmarks.stores import NETWORK, embed, store_of
     from engine.progress import Silent
     from engine.store.vectors import sort_key
 
     store = store_of(found, settings.stores, Silent())
+    if found.store is None:
+        embed(found, store, NETWORK, Silent())
     vectors = store.vectors(store.space(NETWORK))
     return np.asarray(vectors.matrix[np.argsort(sort_key(vectors.ids), kind="stable")])

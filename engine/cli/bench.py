@@ -47,17 +47,18 @@ def command(
     """Measure suites, beside published values where there are any. What was measured before is not measured again.
 
     \b
-    retrieval  mAP, precision and recall, by class
-    labels     labels from exemplars
-    clusters   NMI and ARI of every method; k-means beside full iterations
-    search     indexes beside other libraries
-    bars       ratios to what the machine allows
-    soak       growth of the commands with n
-    autoencoder
-               clusters of what is learnt, and what an epoch costs
+    representations  spaces, by k-means with as many clusters as classes
+    clustering       every clusterer on the same vectors
+    retrieval        mAP, precision and recall, by class
+    labels           labels from exemplars
+    clusters         NMI and ARI of the commands' methods; k-means beside full iterations
+    search           indexes beside other libraries
+    bars             ratios to what the machine allows
+    soak             growth of the commands with n
+    autoencoder      clusters of what is learnt, and what an epoch costs
     ingest memory start duplicates precisions speed
-               speed and memory of single parts
-    all        the first three
+                     speed and memory of single parts
+    all              the first five
     """
     from benchmarks.bench import bench, suite
     from benchmarks.job import Settings

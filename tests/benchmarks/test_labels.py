@@ -9,7 +9,7 @@ from PIL import Image
 from benchmarks.job import row
 from benchmarks.labels import BACKGROUND, Measured, drawn, measured, overlap
 from benchmarks.labels_report import draw, markdown
-from benchmarks.spaces import principal_axes
+from benchmarks.pixels import principal_axes
 from engine.labeling.label_rule import Cut
 
 TRUTH = np.array([*"a" * 10, *"b" * 10, *"c" * 10, *"d" * 3, *[BACKGROUND] * 30])

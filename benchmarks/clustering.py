@@ -1,0 +1,115 @@
+"""Clusters beside classes: every method on the same vectors; representations.py has one method in every space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.chart import chart
+from benchmarks.clusterer import WAYS, Way, clusters, exact_graph
+from benchmarks.datasets import Unavailable
+from benchmarks.job import Job, Settings, row
+from benchmarks.leakage import Leaks, leaks
+from benchmarks.page import Report, write
+from benchmarks.results import Row
+from benchmarks.spaces import chosen
+from benchmarks.stores import NETWORK
+from benchmarks.summary import summaries
+from benchmarks.survey import looks, subjects, what
+from benchmarks.views import View
+from engine.progress import Progress
+from indexers.graph import KnnGraph
+from labelers.cluster_metrics import cluster_metrics
+
+SUITE, SPACES = "clustering", (NETWORK,)
+METRICS = ("nmi", "ari", "ri", "accuracy", "purity", "silhouette", "clusters", "noise")
+# Those that lie between chance and 1 for every method.
+DRAWN = ("nmi", "ari")
+
+
+def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
+    """Yield a job for each data set, method and seed."""
+    return compared(SUITE, settings, progress, spaces=SPACES, ways=WAYS)
+
+
+def report(rows: Sequence[Row], settings: Settings, progress: Progress) -> None:
+    """Write the tables and the page, with a picture of NMI and ARI."""
+    summed(SUITE, METRICS, rows, settings, progress)
+
+
+def summed(suite: str, metrics: Sequence[str], rows: Sequence[Row], settings: Settings, progress: Progress) -> None:
+    """Write the report of a suite about clusters."""
+    found = summaries(rows, metrics)
+    picture = "quick.png" if settings.quick else "report.png"
+    if found:
+        chart(found, suite, DRAWN, settings.output / picture)
+    write(Report(suite, metrics, [picture]), rows, settings, progress)
+
+
+def compared(
+    suite: str, settings: Settings, progress: Progress, *, spaces: Sequence[str], ways: Sequence[Way]
+) -> Iterator[Job]:
+    """Yield a job for each data set, space, method and seed."""
+    for one in subjects(suite, settings, progress):
+        if isinstance(one, Job):
+            yield one
+            continue
+        guard = cache(partial(leaks, one, progress))
+        graphs: dict[str, Callable[[], KnnGraph]] = {}
+        for space in chosen(settings.spaces, one, spaces):
+            for seed, seen in looks(suite, one, space, settings, progress):
+                if isinstance(seen, Job):
+                    yield seen
+                    continue
+                graph = graphs.setdefault(seen.fingerprint, cache(partial(_graph, seen)))
+                for way in ways:
+                    told = what(seen, way.method, params=way.asked(len(one.classes)), seed=seed)
+                    yield Job(told, partial(_rows, suite, seen, way, seed, guard, graph, progress))
+
+
+def _rows(
+    suite: str,
+    seen: View,
+    way: Way,
+    seed: int,
+    guard: Callable[[], Leaks | None],
+    graph: Callable[[], KnnGraph],
+    progress: Progress,
+) -> list[Row]:
+    one = seen.subject
+    X, truth = seen.take(one.judged), one.codes[one.judged]
+    facts = {"params": way.asked(len(one.classes)), "seed": seed, "images": len(truth), **seen.facts()}
+    try:
+        codes = clusters(way, X, len(one.classes), seed=seed, graph=graph, progress=progress)
+    except Unavailable as error:
+        return [row(suite, one.found.name, way.method, note=str(error), **facts)]
+    metrics, chance = figures(truth, codes, X, seed)
+    leakage = _leakage(guard(), truth, codes, seed)
+    return [row(suite, one.found.name, way.method, metrics=metrics, chance=chance, leakage=leakage, **facts)]
+
+
+def _leakage(
+    found: Leaks | None, truth: NDArray[np.int32], codes: NDArray[np.int32], seed: int
+) -> dict[str, Any] | None:
+    """Return the figures of the same clusters without the images that are near duplicates of training images."""
+    if found is None:
+        return None
+    kept = ~found.leaked
+    return {**found.facts(), "metrics": figures(truth[kept], codes[kept], None, seed)[0] if kept.any() else {}}
+
+
+def _graph(seen: View) -> KnnGraph:
+    return exact_graph(seen.take(seen.subject.judged))
+
+
+def figures(
+    truth: NDArray[np.int32], codes: NDArray[np.int32], X: NDArray[np.float32] | None, seed: int
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return what clusters reach, and what chance would reach with clusters of their sizes."""
+    found = cluster_metrics(truth, codes, X=X, seed=seed)
+    names = [name for name in vars(found) if name != "chance"]
+    return {name: getattr(found, name) for name in names}, dict(found.chance)

@@ -1,0 +1,103 @@
+"""The README's tables are those that the kept result lines give: no figure in them is typed by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from benchmarks import readme
+from benchmarks.job import row
+from benchmarks.protocol import protocol
+from benchmarks.readme import BLOCK, README, TABLES, kept, rewritten, table, take_over
+
+SUITE = "retrieval"
+
+
+def line(seed: int, value: float, **facts) -> dict:
+    """Return a result line of a full run."""
+    known = {"seconds": 1.0, "images": 10, "pixels": "as published", "split": "test", "space": "pixels"}
+    made = row(SUITE, "cifar10", "cosine", seed=seed, metrics={"map": value}, chance={"map": 0.1}, **{**known, **facts})
+    return {**made, "protocol": protocol(SUITE), "quick": False, "key": str(seed), "part": [0, 1]}
+
+
+def test_every_figure_in_the_tables_has_its_result_lines():
+    """Fails when a figure was typed, or when lines were taken away: run `python -m benchmarks.readme`."""
+    text = README.read_text()
+    assert rewritten(text) == text
+
+
+@pytest.mark.parametrize("suite", [found[1] for found in BLOCK.findall(README.read_text())])
+def test_a_figure_that_was_typed_is_found(suite):
+    text = README.read_text()
+    start = text.index(f"<!-- bench: {suite} -->")
+    place = text.index("\n", start) + 1
+    assert rewritten(f"{text[:place]}| cifar10 | typed | 0.999 |\n{text[place:]}") == text
+    if figure := re.search(r"\d\.\d{3}", text[start : text.index("<!-- /bench -->", start)]):
+        place = start + figure.start() + 4
+        typed = text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]
+        assert rewritten(typed) == text
+
+
+@pytest.mark.parametrize("suite", [found[1] for found in BLOCK.findall(README.read_text())])
+def test_kept_lines_are_of_full_runs_by_the_protocol_of_today(suite):
+    assert suite in TABLES
+    assert all(not one["quick"] and one["protocol"] == protocol(suite) for one in kept(suite))
+
+
+def test_a_table_without_lines_says_how_to_get_them():
+    assert table(SUITE, []) == "No result lines are kept yet: run `make bench`.\n"
+
+
+def test_a_table_is_the_means_of_its_lines():
+    text = table(SUITE, [line(0, 0.2), line(1, 0.4)])
+    assert "| cifar10 | pixels | 0.300 ± 0.141 | – | – | – | 0.100 / – / – / – |" in text
+    assert "cifar10: test split of 10 images, pixels as published." in text
+
+
+def test_near_duplicates_are_counted_and_left_out_beside():
+    leakage = {"near_duplicates": 3, "metrics": {"map": 0.1}}
+    text = table(SUITE, [line(0, 0.2, leakage=leakage)])
+    assert "| cifar10 | pixels, without near duplicates | 0.100 |" in text
+    assert "3 of them near duplicates of training images" in text
+
+
+def test_only_the_blocks_are_written():
+    text = "before 0.5\n<!-- bench: retrieval -->\nold 0.9\n<!-- /bench -->\nafter 0.7\n"
+    after = rewritten(text, lambda suite: [line(0, 0.25)])
+    assert after.startswith("before 0.5\n<!-- bench: retrieval -->\n| data set |")
+    assert after.endswith("<!-- /bench -->\nafter 0.7\n") and "0.9" not in after and "0.250" in after
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "KEPT", tmp_path / "kept")
+    (tmp_path / SUITE).mkdir()
+    return tmp_path
+
+
+def measured(folder, rows: list[dict]) -> int:
+    (folder / SUITE / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return take_over(SUITE, folder)
+
+
+def test_lines_of_a_new_run_take_the_place_of_those_that_say_the_same(folder):
+    assert measured(folder, [line(0, 0.2), line(1, 0.123456789)]) == 2
+    assert measured(folder, [{**line(1, 0.5), "key": "other"}, line(0, 0.9, space="clip")]) == 2
+    found = {(one["space"], one["seed"]): one["metrics"]["map"] for one in readme.kept(SUITE)}
+    assert found == {("pixels", 0): 0.2, ("pixels", 1): 0.5, ("clip", 0): 0.9}
+
+
+def test_quick_runs_and_old_protocols_are_not_taken(folder):
+    old, quick = {**line(0, 0.2), "protocol": "0-old"}, {**line(0, 0.2), "quick": True}
+    assert measured(folder, [old, quick]) == 0
+    assert readme.kept(SUITE) == []
+
+
+def test_what_was_not_available_goes_when_it_is(folder):
+    absent = {**row(SUITE, "cifar10", "none", space="clip", note="no weights"), "protocol": protocol(SUITE)}
+    measured(folder, [{**absent, "quick": False, "key": "x", "part": [0, 1]}])
+    assert [one["available"] for one in readme.kept(SUITE)] == [False]
+    measured(folder, [line(0, 0.2, space="clip")])
+    assert [one["available"] for one in readme.kept(SUITE)] == [True]
