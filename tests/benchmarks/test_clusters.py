@@ -28,7 +28,7 @@ def test_every_method_has_a_row_for_digits_and_k_means_its_speed(tmp_path):
     assert speed["params"]["k"] == 20
     assert 0.5 < speed["metrics"]["inertia_ratio"] < 1.2
     assert speed["metrics"]["products"] > 0
-    assert (tmp_path / "clusters" / "report.md").exists()
+    assert (tmp_path / "clusters" / "quick.md").exists()
     assert not (tmp_path / "clusters" / "vectors.npy").exists()
 
 
