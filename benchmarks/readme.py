@@ -87,7 +87,9 @@ def _quality(suite: str, metrics: Sequence[str], *, method: bool) -> Callable[[S
         body: list[Sequence[str]] = []
         sources: list[str] = []
         for name in [one for one in DATASETS if any(one == some.of["dataset"] for some in found)]:
-            for one in (one for one in found if one.of["dataset"] == name):
+            own = [one for one in found if one.of["dataset"] == name]
+            # The best first.
+            for one in sorted(own, key=lambda one: -one.metrics[metrics[0]].mean):
                 body += _own(one, metrics, _label(one) if method else one.of["space"])
             for printed in of_dataset(name, suite):
                 mark = f"[{len(sources) + 1}]"
