@@ -40,7 +40,7 @@ def export(store: Store, output: Path, *, space: str | None = None, form: str | 
     """
     form = form or ("parquet" if output.suffix == ".parquet" else "npy")
     if form not in FORMATS:
-        raise BadInput(f"unknown format {form!r}", f"use one of {', '.join(FORMATS)}")
+        raise BadInput(f"unknown format {form!r}", f"use one of {', '.join(FORMATS)}, embedding-atlas")
     if output.is_dir() or (form == "npy" and output.suffix == ".csv"):
         raise BadInput(f"the vectors cannot be written as {output}", f"name a file: --output vectors.{form}")
     if not output.absolute().parent.is_dir():

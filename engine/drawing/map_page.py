@@ -38,7 +38,7 @@ def write_map(store: Store, drawing: Drawing, path: Path, *, progress: Progress 
     # Neighbours on the map lie on one sheet, so that few sheets are read at a time.
     order = _morton(one.xy)
     ids = one.ids[order]
-    names = _names(store, ids)
+    names = names_of(store, ids)
     side, quality = fitting(_pictures(store, _spread(ids)), len(ids), budget=BUDGET)
     told.begin("thumbnails of the map", len(ids))
     sheets = []
@@ -82,7 +82,7 @@ def _pictures(store: Store, ids: NDArray[np.uint8]) -> list[bytes | None]:
     return [found.get(one) for one in wanted]
 
 
-def _names(store: Store, ids: NDArray[np.uint8]) -> list[str]:
+def names_of(store: Store, ids: NDArray[np.uint8]) -> list[str]:
     """Return what each image is called: the name of its first member."""
     members = store.members.read(
         ["image", "name", "source", "ordinal"], "removed IS NULL AND image IS NOT NULL"

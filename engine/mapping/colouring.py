@@ -59,7 +59,7 @@ def _truth(store: Store, path: Path | None) -> pa.Table:
     return known
 
 
-def _aligned(ids: NDArray[np.uint8], table: pa.Table, column: str) -> pa.Array:
+def aligned(ids: NDArray[np.uint8], table: pa.Table, column: str) -> pa.Array:
     """Return the value that `table` (id, column) has of each of `ids`, null for none."""
     values = table[column].combine_chunks()
     places = pc.index_in(_binary(ids), value_set=table["id"].combine_chunks().cast(pa.binary()))
@@ -72,24 +72,24 @@ def _binary(ids: NDArray[np.uint8]) -> pa.Array:
 
 
 def _groups(ids: NDArray[np.uint8], table: pa.Table, *, nothing: str = "no label") -> Groups:
-    return Groups.of(_aligned(ids, table, "label").to_pylist(), nothing=nothing)
+    return Groups.of(aligned(ids, table, "label").to_pylist(), nothing=nothing)
 
 
 def _clusters(ids: NDArray[np.uint8], found: ClusterRun) -> Groups:
     table = pa.table({"id": _binary(found.ids), "label": pa.array(found.codes)})
-    codes = _aligned(ids, table, "label").to_pylist()
+    codes = aligned(ids, table, "label").to_pylist()
     nothing = NOISE if None not in codes else f"{NOISE}, or in no cluster" if found.noise else "in no cluster"
     return Groups.of([None if code is None or code < 0 else str(code) for code in codes], nothing=nothing)
 
 
 def _scores(ids: NDArray[np.uint8], written: pa.Table, run: str) -> Values:
-    scores = _aligned(ids, written, "score").to_numpy(zero_copy_only=False).astype(np.float64)
+    scores = aligned(ids, written, "score").to_numpy(zero_copy_only=False).astype(np.float64)
     return Values(scores, f"score of run {run}")
 
 
 def _errors(ids: NDArray[np.uint8], written: pa.Table, known: pa.Table) -> Groups:
-    said = np.array(_aligned(ids, written, "label").to_pylist(), object)
-    true = np.array(_aligned(ids, known, "label").to_pylist(), object)
+    said = np.array(aligned(ids, written, "label").to_pylist(), object)
+    true = np.array(aligned(ids, known, "label").to_pylist(), object)
     has, spoken = true != None, said != None  # noqa: E711
     codes = np.full(len(ids), -1, np.int32)
     codes[has & spoken & (said == true)] = 0
