@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.labeling.label import Labelled
     from engine.neighbors.dedupe import Deduped
     from engine.neighbors.graph import Graph
+    from engine.remove import Removed
     from engine.retrieval.batch import Written
     from engine.retrieval.query import Query
     from engine.retrieval.search import Answer
@@ -46,6 +47,9 @@ class Collection:
         """Return the collection at `path`; raise `NoStore` if there is none."""
         return cls(Store.open(path))
 
+    def __repr__(self) -> str:
+        return f"Collection({str(self.store.path)!r})"
+
     def search(
         self,
         *,
@@ -64,8 +68,9 @@ class Collection:
     ) -> Answer:
         """Return the `k` closest images (10 by default), or all with `score >= threshold` or by `fpr`, best first.
 
-        `image` is a picture: a path, a PIL image or a uint8 array (h, w, 3); `id` the name of a stored image; `vector`
-        a .npy file or an array (dim,) or (n, dim); `like` and `unlike` are names or pictures. Each may be a list.
+        `image` is a picture: a path, a PIL image or a uint8 array (h, w, 3); `id` a stored image, by its name or as the
+        32 bytes of `hit.id`; `vector` a .npy file or an array (dim,) or (n, dim); `like` and `unlike` are stored images
+        or pictures. Each may be a list.
         Raises a subclass of `engine.errors.EngineError`.
         """
         from engine.retrieval.search import search
@@ -81,7 +86,7 @@ class Collection:
         *,
         images: str | PathLike[str] | None = None,
         vectors: str | PathLike[str] | NDArray[Any] | None = None,
-        ids: str | PathLike[str] | Sequence[str] | None = None,
+        ids: str | PathLike[str] | Sequence[str | bytes] | None = None,
         all: bool = False,
         output: str | PathLike[str] | None = None,
         space: str | None = None,
@@ -95,7 +100,7 @@ class Collection:
         """Yield the answer to each of many queries, or write all hits into `output` (.parquet, .csv, .jsonl).
 
         The queries are the `images` of a source, the rows of `vectors` (a .npy file or an array), stored images by
-        `ids` (names, or a text file of them), or `all` stored images.
+        `ids` (names and ids, or a text file of names), or `all` stored images.
         Raises a subclass of `engine.errors.EngineError`.
         """
         from engine.retrieval.batch import Queries, batch
@@ -215,8 +220,8 @@ class Collection:
     def label(
         self,
         *,
-        exemplars: Mapping[str, str | Sequence[str]] | None = None,
-        negatives: Mapping[str, str | Sequence[str]] | None = None,
+        exemplars: Mapping[str, Given] | None = None,
+        negatives: Mapping[str, Given] | None = None,
         threshold: float | Sequence[float] = (),
         fpr: float | Sequence[float] = (),
         labeler: str = "nearest",
@@ -232,7 +237,7 @@ class Collection:
     ) -> Labelled:
         """Label the images close enough to exemplars: a proposed run for each threshold, with its report.
 
-        `exemplars` and `negatives` map a class to the name of a stored image, or to several; they are remembered.
+        `exemplars` and `negatives` map a class to a stored image, by name or id, or to several; they are remembered.
         Raises a subclass of `engine.errors.EngineError`; nothing is written then.
         """
         from engine.labeling.label import label
@@ -294,6 +299,33 @@ class Collection:
             draw_diagnosis(found, Path(output))
         return found
 
+    def members(self, *, rejected: bool = False, removed: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the ledger, or only what was rejected or removed: the keys of `engine members --json`."""
+        from engine.members import members
+
+        return members(self.store, rejected=rejected, removed=removed)
+
+    def spaces(self) -> list[dict[str, Any]]:
+        """Return the spaces with encoder, fingerprint and coverage: the keys of `engine spaces --json`."""
+        from engine.info import spaces
+
+        return spaces(self.store)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return every command that wrote something, oldest first: the keys of `engine runs --json`."""
+        from engine.info import runs
+
+        return runs(self.store)
+
+    def remove(self, image: Given = (), *, where: str | None = None, run: str | None = None) -> Removed:
+        """Take images out of every table and cache: by name or id, by a condition, or what a run of dedupe found twice.
+
+        Raises `BadInput`, `NoSuchImage`, `AmbiguousName`, and `StoreBusy` while others write.
+        """
+        from engine.remove import remove
+
+        return remove(self.store, _names(image), where=where, duplicates=run)
+
     def info(self) -> dict[str, Any]:
         """Return what the store holds: the keys of `engine info --json`."""
         from engine.info import info
@@ -321,16 +353,28 @@ class Collection:
 def _query(image: Given, id: Given, vector: Given, like: Given, unlike: Given) -> Query:
     from engine.retrieval.query import Query
 
-    names = [str(name) for name in _listed(id)]
-    return Query(_listed(image), names, _listed(vector), _listed(like), _listed(unlike))
+    return Query(_listed(image), _names(id), _listed(vector), _examples(like), _examples(unlike))
 
 
-def _pairs(given: Mapping[str, str | Sequence[str]] | None) -> list[tuple[str, str]]:
-    return [(label, name) for label, names in (given or {}).items() for name in _listed(names)]
+def _names(given: Given) -> list[str]:
+    """Return names of stored images, given by name or by id, once, several times or as the rows of an array."""
+    from engine.store.names import spelled
+
+    rows = isinstance(given, np.ndarray) and given.ndim == 2
+    return [spelled(one) for one in (given if rows else _listed(given))]
+
+
+def _examples(given: Given) -> list[Any]:
+    """Return names and pictures: an id is spelled as a name."""
+    return [one for part in _listed(given) for one in (_names(part) if isinstance(part, bytes) else [part])]
+
+
+def _pairs(given: Mapping[str, Given] | None) -> list[tuple[str, str]]:
+    return [(label, name) for label, names in (given or {}).items() for name in _names(names)]
 
 
 def _listed(given: Given) -> list[Any]:
     """Return what was given once or several times as a list."""
     # A PIL image is not iterable; an array is, and is one picture or the vectors of one query.
-    alone = isinstance(given, str | PathLike | np.ndarray) or not isinstance(given, Iterable)
+    alone = isinstance(given, str | bytes | PathLike | np.ndarray) or not isinstance(given, Iterable)
     return [given] if alone else list(given)

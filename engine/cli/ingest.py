@@ -98,12 +98,18 @@ def _show(found: dict[str, Any]) -> None:
     if found["labels"]:
         print(f"  {counted(found['labels'], 'label')} new")
     rows = [(name, "ran" if one["note"] else "was complete", _what(one)) for name, one in found["spaces"].items()]
-    rows += [(one["encoder"], "did not run", f"{one['reason']}; later: {one['remedy']}") for one in found["skipped"]]
+    rows += [(one["encoder"], "did not run", _why(one)) for one in found["skipped"]]
     table(("encoder", "state", "what"), rows)
     for line in found["lacking"]:
         say(f"note: {line}")
     for line in found["cut"]:
         say(f"engine: {line}")
+
+
+def _why(skipped: dict[str, Any]) -> str:
+    """Return in a few words why an encoder did not run; the command that it names says all of it."""
+    reason, command = (skipped[name].partition(", ")[0] for name in ("reason", "remedy"))
+    return f"{reason}; later: {command}" if command else reason
 
 
 def _what(space: dict[str, Any]) -> str:

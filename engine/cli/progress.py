@@ -53,10 +53,11 @@ class Drawn:
         if not self.console.is_terminal and now - self.spoke > QUIET_SECONDS:
             self.spoke = now
             rate = self.done / (now - self.began)
+            speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
             left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
             # How much there is may be unknown until it is read.
             whole = f" of {self.total}" if self.total else ""
-            self.note(f"{self.what}: {self.done}{whole} images, {rate:.0f}/s{left} {note}".rstrip())
+            self.note(f"{self.what}: {self.done}{whole} images, {speed}{left} {note}".rstrip())
 
     def stand(self, text: str) -> None:
         self.standing = text

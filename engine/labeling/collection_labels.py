@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.store import Store
+from engine.store.names import spelled
 
 if TYPE_CHECKING:
     from engine.labeling.label_edit import Edited, Imported
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class CollectionLabels:
     """The labels of a collection: counted, set, compared, accepted and exported.
 
-    Images go by name, as everywhere. All raise a subclass of `engine.errors.EngineError`, and then nothing is written.
+    Images go by name or id. All raise a subclass of `engine.errors.EngineError`, and then nothing is written.
     """
 
     def __init__(self, store: Store) -> None:
@@ -30,17 +31,17 @@ class CollectionLabels:
 
         return label_counts(self.store)
 
-    def set(self, image: str, label: str, *, negative: bool = False) -> Edited:
+    def set(self, image: str | bytes, label: str, *, negative: bool = False) -> Edited:
         """Say that an image is of a class, or with `negative` that it is not; replaces what was said before."""
         from engine.labeling.label_edit import set_label
 
-        return set_label(self.store, image, label, polarity=not negative)
+        return set_label(self.store, spelled(image), label, polarity=not negative)
 
-    def unset(self, image: str, label: str | None = None) -> Edited:
+    def unset(self, image: str | bytes, label: str | None = None) -> Edited:
         """Take back what people said of an image, exemplars included, or what of it concerns one class."""
         from engine.labeling.label_edit import unset_label
 
-        return unset_label(self.store, image, label)
+        return unset_label(self.store, spelled(image), label)
 
     def import_file(self, path: str | PathLike[str]) -> Imported:
         """Say what many images are: a CSV file with the columns image and label."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.errors import BadInput
+from engine.errors import BadInput, EngineError
 from engine.progress import Progress, Silent
 from engine.retrieval.captions import Captions, captions_of
 from engine.retrieval.hits_file import HitsFile, check_output
@@ -34,6 +34,7 @@ from engine.retrieval.query import Query, query_vector, resolved
 from engine.retrieval.scope import Limits, Mask, Scope, scope_of
 from engine.retrieval.search import Answer, Hit, answer, left_out, without
 from engine.store import Store
+from engine.store.names import spelled
 from indexers import Neighbors
 
 QUERIES = 256
@@ -46,12 +47,13 @@ SLICE_ROWS = 65_536
 class Queries:
     """Which queries, exactly one of: the `images` of a source, `vectors` (q, dim), stored images by `ids`, or `all`.
 
-    `vectors` is a .npy file or an array; `ids` a text file with a name on each line, or the names.
+    `vectors` is a .npy file or an array; `ids` a text file with a name on each line, or names
+    and ids.
     """
 
     images: str | PathLike[str] | None = None
     vectors: str | PathLike[str] | NDArray[Any] | None = None
-    ids: str | PathLike[str] | Sequence[str] | None = None
+    ids: str | PathLike[str] | Sequence[str | bytes] | None = None
     all: bool = False
 
     @property
@@ -124,9 +126,10 @@ class Batch:
         with closing(self.blocks) as blocks:
             for block in regrouped(blocks, self._size()):
                 found = self.scope.find(block.points, keep=keep, spare=spare)
-                yield block, [self._trimmed(one, own) for one, own in zip(found, block.own, strict=True)]
+                # Before the answers are printed: no line about progress comes after them.
                 self.queries += len(block)
                 self.progress.advance(len(block))
+                yield block, [self._trimmed(one, own) for one, own in zip(found, block.own, strict=True)]
 
     @property
     def evidence(self) -> dict[str, Any]:
@@ -192,6 +195,26 @@ class Batch:
             )
 
 
+def _named(
+    given: str | PathLike[str] | Sequence[str | bytes], problems: list[str], progress: Progress
+) -> tuple[list[str], Callable[[int, EngineError], None]]:
+    """Return names and what to do about one that stands for no image: of a file it is noted, else raised."""
+    if isinstance(given, str | PathLike):
+        lines = read_names(given)
+        numbers = list(lines)
+
+        def note(row: int, error: EngineError) -> None:
+            problems.append(f"line {numbers[row]} of {given} is no query: {error.message}")
+            progress.note(f"warning: {problems[-1]}")
+
+        return list(lines.values()), note
+
+    def fail(row: int, error: EngineError) -> None:
+        raise error
+
+    return [spelled(one) for one in given], fail
+
+
 def hex_column(ids: NDArray[np.uint8]) -> pa.Array:
     """Return ids (n, bytes) as a column of hexadecimal text, without a Python object for each."""
     text = np.ascontiguousarray(ids).tobytes().hex().encode()
@@ -238,8 +261,8 @@ def batch(
         rows = query_rows(queries.vectors, scope.space)
         blocks, total = of_rows(rows, scope.space), len(rows)
     elif queries.ids is not None:
-        names = read_names(queries.ids) if isinstance(queries.ids, str | PathLike) else list(queries.ids)
-        blocks, total = of_names(store, names, scope.space, scope.vectors), len(names)
+        names, reject = _named(queries.ids, problems, progress)
+        blocks, total = of_names(store, names, scope.space, scope.vectors, reject), len(names)
     else:
         blocks, total = of_all(scope.vectors, captions), int(captions.known.sum())
     progress.begin("search", total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import BadInput, EmptySpace, SourceCut
+from engine.errors import AmbiguousName, BadInput, EmptySpace, EngineError, NoSuchImage, SourceCut
 from engine.progress import Progress
 from engine.retrieval.captions import Captions
 from engine.retrieval.query import checked_shape, open_array
@@ -89,19 +89,35 @@ def of_all(vectors: VectorCache, captions: Captions) -> Blocks:
         yield Block(captions.take(places)["name"].to_pylist(), np.asarray(vectors.matrix[places]), places)
 
 
-def of_names(store: Store, names: Sequence[str], space: Space, vectors: VectorCache) -> Blocks:
-    """Yield stored images by name; raise as `resolve` does, or `EmptySpace` for one without a vector."""
+def of_names(
+    store: Store,
+    names: Sequence[str],
+    space: Space,
+    vectors: VectorCache,
+    reject: Callable[[int, EngineError], None],
+) -> Blocks:
+    """Yield stored images by name.
+
+    `reject` is told the row of a name that stands for none, for several or for one without a vector, and what is said
+    of it; what it does not raise is left out.
+    """
     for start in range(0, len(names), ROWS):
         some = list(names[start : start + ROWS])
-        ids = b"".join(_resolved(store, some))
+        found = _resolved(store, some)
+        ids = b"".join(one if isinstance(one, bytes) else bytes(ID_BYTES) for one in found)
         places = vectors.positions(np.frombuffer(ids, np.uint8).reshape(-1, ID_BYTES))
-        if (places < 0).any():
-            raise EmptySpace(f"{some[int(places.argmin())]!r} has no vector in space {space.name!r}", space.remedy)
-        yield Block(some, np.asarray(vectors.matrix[places]), places)
+        for row, (name, one, place) in enumerate(zip(some, found, places, strict=True), start):
+            if isinstance(one, EngineError):
+                reject(row, one)
+            elif place < 0:
+                reject(row, EmptySpace(f"{name!r} has no vector in space {space.name!r}", space.remedy))
+        good = np.flatnonzero(places >= 0)
+        if len(good):
+            yield Block([some[row] for row in good], np.asarray(vectors.matrix[places[good]]), places[good])
 
 
-def read_names(path: str | PathLike[str]) -> list[str]:
-    """Return the lines of a text file that are not empty; raise `BadInput` if there are none."""
+def read_names(path: str | PathLike[str]) -> dict[int, str]:
+    """Return the lines of a text file that are not empty, by their number; raise `BadInput` if there are none."""
     remedy = "name a text file with an image's name on each line"
     try:
         # A name may hold what `splitlines` takes for the end of a line, U+2028 for instance.
@@ -110,21 +126,28 @@ def read_names(path: str | PathLike[str]) -> list[str]:
         raise BadInput(f"{path}: {error.strerror}", remedy) from None
     except UnicodeDecodeError:
         raise BadInput(f"{path} is not UTF-8 text", remedy) from None
-    names = [line for line in lines if line.strip()]
+    names = {number: line for number, line in enumerate(lines, 1) if line.strip()}
     if not names:
         raise BadInput(f"{path} holds no name", remedy)
     return names
 
 
-def _resolved(store: Store, names: Sequence[str]) -> list[bytes]:
-    """Return the ids of some names: exact member names all at once, what is left one by one."""
+def _resolved(store: Store, names: Sequence[str]) -> list[bytes | EngineError]:
+    """Return the ids of some names, or why one has none: exact member names all at once, what is left one by one."""
     wanted = ", ".join(literal(name) for name in set(names) if name.isprintable())
     exact: dict[str, set[bytes]] = {}
     if wanted:
         where = f"image IS NOT NULL AND removed IS NULL AND name IN ({wanted})"
         for row in store.members.rows(["name", "image"], where):
             exact.setdefault(row["name"], set()).add(row["image"])
-    return [next(iter(exact[name])) if len(exact.get(name, ())) == 1 else resolve(store, name) for name in names]
+    return [next(iter(exact[name])) if len(exact.get(name, ())) == 1 else _alone(store, name) for name in names]
+
+
+def _alone(store: Store, name: str) -> bytes | EngineError:
+    try:
+        return resolve(store, name)
+    except (NoSuchImage, AmbiguousName, BadInput) as error:
+        return error
 
 
 def of_source(

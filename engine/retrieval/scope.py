@@ -51,6 +51,7 @@ class Scope:
     """A space and its searcher, the rows that may be answered (`keep`, None: all), and how far the search goes.
 
     `threshold` is the one that was asked for, or that an `fpr` became; `k` is None for a threshold without a cap.
+    `hint` says why nothing may have been found.
     """
 
     store: Store
@@ -61,6 +62,7 @@ class Scope:
     k: int | None
     threshold: float | None
     fpr: float | None
+    hint: str | None = None
 
     @property
     def vectors(self) -> VectorCache:
@@ -69,9 +71,8 @@ class Scope:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what somebody who searches should know."""
-        if not self.vectors.temporary:
-            return ()
-        return ("the store cannot be written: its vectors were copied for this search alone, and will be for the next",)
+        copied = "the store cannot be written: its vectors were copied for this search alone, and will be for the next"
+        return tuple(filter(None, [copied if self.vectors.temporary else None, self.hint]))
 
     def evidence(self, keep: Mask | None, *, spare: int = 0) -> dict[str, Any]:
         """Return who answers what `find` is asked, with the recall that was measured."""
@@ -105,7 +106,16 @@ def scope_of(store: Store, limits: Limits, *, space: str | None, where: str | No
     threshold = limits.threshold if limits.fpr is None else _threshold(random, limits.fpr)
     k = DEFAULT_K if limits.k is None and threshold is None else limits.k
     keep = None if where is None else masked(len(vectors), [vectors.positions(matching(store, where))])
-    return Scope(store, chosen, searcher, random, keep, k, threshold, limits.fpr)
+    return Scope(store, chosen, searcher, random, keep, k, threshold, limits.fpr, _hint(store, where, keep))
+
+
+def _hint(store: Store, where: str | None, keep: Mask | None) -> str | None:
+    """Return what to know where a condition on labels is met by nothing, and labels are kept as truth."""
+    if where is None or keep is None or keep.any() or "label" not in where.lower():
+        return None
+    if store.labels.count("source = 'truth'") == 0:
+        return None
+    return "no image meets --where; labels that are kept as truth are for evaluation and are not shown: docs/labels.md"
 
 
 def masked(rows: int, positions: Sequence[NDArray[np.int64]]) -> Mask:

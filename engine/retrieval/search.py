@@ -32,6 +32,10 @@ class Hit:
     fpr: float
     label: str | None = None
 
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        return f"Hit({self.name!r}, score={self.score:.4f}{label}, id={self.id.hex()[:12]}…)"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -51,6 +55,10 @@ class Answer:
     threshold: float | None = None
     fpr: float | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        best = f", the first {self.hits[0]!r}" if self.hits else ""
+        return f"Answer({self.query!r} in space {self.space}, {self.index['kind']}: {len(self.hits)} hits{best})"
 
 
 def search(

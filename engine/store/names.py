@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from engine.errors import AmbiguousName, BadInput, NoSuchImage
+from engine.store.schemas import ID_BYTES
 from engine.store.store import Store
 from engine.store.table import literal
 from engine.store.vectors import identity
@@ -16,6 +21,20 @@ SHOWN = 5
 MAX_ORDINAL = 2**63 - 1
 # What the sources of the store that was asked last are called: every answer says it.
 _called: dict[tuple[Any, ...], dict[bytes, str]] = {}
+
+
+def spelled(given: Any) -> str:
+    """Return the name that stands for an image as Python holds it: its name, a path, or its id of 32 bytes.
+
+    Raises `BadInput` for anything else: the bytes of an id, one by one, would be 32 names.
+    """
+    if isinstance(given, str | PathLike):
+        return str(given)
+    if isinstance(given, np.ndarray) and given.dtype == np.uint8 and given.ndim == 1:
+        given = given.tobytes()
+    if isinstance(given, bytes) and len(given) == ID_BYTES:
+        return f"id:{given.hex()}"
+    raise BadInput(f"{given!r} names no image", f"give its name, or its id of {ID_BYTES} bytes: hit.name, hit.id")
 
 
 def resolve(store: Store, name: str) -> bytes:
@@ -118,9 +137,9 @@ def _only(store: Store, name: str, found: list[dict]) -> bytes:
             f"{name!r} names {len(alive)} images: {', '.join(_spell(store, alive))}", "name one of these"
         )
     if found and found[0]["removed"]:
-        raise NoSuchImage(
-            f"{name!r} was removed in run {found[0]['removed']}", "bring it back: engine ingest --restore"
-        )
+        paths = {row["path"] for row in store.sources.few() if row["digest"] == found[0]["source"]}
+        again = " ".join(["engine ingest --restore", *map(shlex.quote, paths or ["SOURCE"])])
+        raise NoSuchImage(f"{name!r} was removed in run {found[0]['removed']}", f"bring it back: {again}")
     if found:
         raise NoSuchImage(f"{name!r} was rejected: {found[0]['rejected']}", "list them: engine members --rejected")
     raise NoSuchImage(f"no image is called {name!r}", "list the names: engine members")

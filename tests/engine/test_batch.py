@@ -196,6 +196,15 @@ def test_names_from_a_file(store, tmp_path):
     assert list(api.open(store.path).search_many(ids=["some/4.png", "twice.png", "@5", "7"], k=3)) == answers
 
 
+def test_a_line_that_names_no_image_is_told_and_passed_over(store, tmp_path):
+    (tmp_path / "names.txt").write_text("some/4.png\n\nnosuch\n@5\n")
+    made = batch(store, Queries(ids=tmp_path / "names.txt"), k=3)
+    assert [one.query for one in made.answers()] == ["some/4.png", "@5"]
+    (problem,) = made.problems
+    assert problem.startswith("line 3 of ")
+    assert "no image is called 'nosuch'" in problem
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_each_kind_of_file_holds_the_same(store, tmp_path, ending):
     path = tmp_path / f"hits.{ending}"
@@ -313,7 +322,7 @@ def test_an_empty_folder_is_no_query(store, tmp_path):
 def test_names_end_at_line_feeds_only(tmp_path):
     names = ["a\u2028b.png", "c\x0bd", "e\x85f"]
     (tmp_path / "names.txt").write_bytes(("\ufeff" + "\r\n".join(names) + "\n\n").encode())
-    assert read_names(tmp_path / "names.txt") == names
+    assert list(read_names(tmp_path / "names.txt").values()) == names
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

@@ -547,6 +547,56 @@ def test_arrays_and_pictures_in_memory(store, colour_path):
     assert examples.query == "array (20, 30, 3), blue, not picture 9 × 9"
 
 
+def test_a_stored_image_goes_by_its_id(store, colour_path):
+    collection = api.open(colour_path)
+    hit = collection.search(id="blue.png", k=1).hits[0]
+    by_name, two = collection.search(id="blue.png"), collection.search(id=["blue.png", "test/green.png"])
+    assert collection.search(id=hit.id).hits == by_name.hits
+    assert collection.search(id=[hit.id]).hits == by_name.hits
+    assert collection.search(id=Path("blue.png")).hits == by_name.hits
+    assert collection.search(id=[hit.id, Path("test/green.png")]).hits == two.hits
+    rows = np.stack([np.frombuffer(one.id, np.uint8) for one in by_name.hits[:2]])
+    assert collection.search(id=rows).hits == collection.search(id=[one.id for one in by_name.hits[:2]]).hits
+    assert collection.search(like=hit.id).hits == collection.search(like="blue.png").hits
+    (many,) = collection.search_many(ids=[hit.id])
+    assert many.hits == by_name.hits
+    for wrong in (7, None, b"blue.png", [3.5]):
+        with pytest.raises(BadInput, match="names no image"):
+            collection.search(id=wrong)
+
+
+def test_what_python_shows_of_an_answer_is_short(colour_path):
+    collection = api.open(colour_path)
+    answer = collection.search(id="blue.png", k=2)
+    assert repr(collection) == f"Collection({str(colour_path)!r})"
+    assert repr(answer.hits[0]) == f"Hit('blue.png', score=1.0000, label='cold', id={answer.hits[0].id.hex()[:12]}…)"
+    shown = f"Answer('blue.png' in space colour, exact: 2 hits, the first {answer.hits[0]!r})"
+    assert repr(answer) == shown
+
+
+def test_the_collection_lists_and_removes(colour_path, tmp_path):
+    collection = api.open(shutil.copytree(colour_path, tmp_path / "store"))
+    assert [one["name"] for one in collection.members()] == sorted(FILES)
+    assert [one["space"] for one in collection.spaces()] == ["colour"]
+    assert collection.remove(collection.search(id="blue.png", k=1).hits[0].id).images == 1
+    assert [one["name"] for one in collection.members(removed=True)] == ["blue.png"]
+    assert collection.runs()[-1]["command"] == "remove"
+    with pytest.raises(NoSuchImage, match="removed") as caught:
+        collection.search(id="blue.png")
+    assert caught.value.remedy == f"bring it back: engine ingest --restore {colour_path.parent / 'pictures.tar'}"
+
+
+def test_a_condition_on_labels_that_are_truth_says_so(tmp_path):
+    tar = write_tar(tmp_path / "pictures.tar", FILES)
+    (tmp_path / "labels.csv").write_text(LABELS)
+    asked = Request([str(tar)], encoders=[SPEC], labels=tmp_path / "labels.csv", labels_role="truth", workers=1)
+    intake(tmp_path / "store", asked)
+    found = api.open(tmp_path / "store").search(id="blue.png", where="label = 'warm'")
+    assert (found.hits, len(found.notes)) == ([], 1)
+    assert "truth" in found.notes[0]
+    assert api.open(tmp_path / "store").search(id="blue.png", where="width > 10000").notes == ()
+
+
 def test_transparency_is_white_in_memory_as_on_disk(store):
     clear = np.zeros((8, 8, 4), np.uint8)
     assert_ranked(search(store, Query(images=[clear])), ranked((255, 255, 255)))
