@@ -48,7 +48,7 @@ def clusters(
 ) -> NDArray[np.int32]:
     """Return the clusters of unit rows X (n, dim), int32 (n,), −1 for noise; `graph` gives theirs where it is needed.
 
-    Raises `Unavailable` where memory does not suffice, and `ValueError` for what cannot be clustered.
+    Raises `Unavailable` where memory or axes do not suffice, and `ValueError` for what cannot be clustered.
     """
     number = None if clusterer(way.method, None).finds_k else k
     made = clusterer(way.method, number, seed=seed)
@@ -57,6 +57,8 @@ def clusters(
     needed = made.memory(n, reduction.dim if reduction else dim, NEIGHBOURS)
     needed += reduction.memory(n, dim) if reduction else 0
     try:
+        if reduction is not None:
+            reduction.check(n, dim)
         require_memory(f"{way.method} of {n} x {dim}", needed, "use a machine with more", progress)
     except BadInput as error:
         raise Unavailable(error.message, error.remedy) from error
