@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.drawing.hits import thumbnails
 from engine.drawing.map_page import names_of
+from engine.drawing.thumbnails import Thumbnails
 from engine.errors import BadInput
 from engine.mapping.colouring import aligned
 from engine.mapping.maps import Map, make_map
@@ -87,12 +87,13 @@ def export_atlas(
         places = found.vectors.positions(made.ids)
         labels = aligned(made.ids, all_labels(store), "label")
         names = names_of(store, made.ids)
+        pictures = Thumbnails(store, made.ids)
         about = {"engine": json.dumps({"run": made.run, "space": made.space, "fingerprint": made.fingerprint})}
         schema = SCHEMA.with_metadata(about)
         # An open file: Arrow takes no path that is not UTF-8.
         with whole(output) as scratch, scratch.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
             for rows in _groups(len(made)):
-                writer.write_table(_table(store, made, rows, names, labels, _neighbors(found.knn, places, rows)))
+                writer.write_table(_table(made, rows, names, labels, _neighbors(found.knn, places, rows), pictures))
     return AtlasExported(made, len(labels) - labels.null_count, output)
 
 
@@ -116,9 +117,10 @@ def _neighbors(knn: KnnGraph, places: NDArray[np.int64], rows: slice) -> pa.Arra
     )
 
 
-def _table(store: Store, made: Map, rows: slice, names: list[str], labels: pa.Array, neighbors: pa.Array) -> pa.Table:
+def _table(
+    made: Map, rows: slice, names: list[str], labels: pa.Array, neighbors: pa.Array, pictures: Thumbnails
+) -> pa.Table:
     ids = [one.tobytes() for one in made.ids[rows]]
-    pictures = thumbnails(store, ids)
     columns: dict[str, Any] = {
         "id": pa.array([one.hex() for one in ids]),
         "name": pa.array(names[rows], pa.string()),
@@ -128,8 +130,8 @@ def _table(store: Store, made: Map, rows: slice, names: list[str], labels: pa.Ar
         NEIGHBORS: neighbors,
         IMAGE: pa.array(
             [
-                None if (data := _shown(pictures.get(one))) is None else {"bytes": data, "path": name}
-                for one, name in zip(ids, names[rows], strict=True)
+                None if (shown := _shown(data)) is None else {"bytes": shown, "path": name}
+                for data, name in zip(pictures.of(rows), names[rows], strict=True)
             ],
             SCHEMA.field(IMAGE).type,
         ),

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.drawing.hits import thumbnails
 from engine.drawing.maps import Drawing
+from engine.drawing.thumbnails import Thumbnails
 from engine.errors import BadInput
 from engine.pictures.map_page import Points, write_page
 from engine.pictures.palette import Groups
@@ -31,7 +31,7 @@ CELLS = 1 << 15
 def write_map(store: Store, drawing: Drawing, path: Path, *, progress: Progress | None = None) -> int:
     """Write a map as one HTML file at `path` and return its bytes; nothing half-written is left.
 
-    Thumbnails are as large as fits. Raises `BadInput` if it cannot be written.
+    Thumbnails are as large as fits. The caller holds the store's lock. Raises `BadInput` if it cannot be written.
     """
     told = progress or Silent()
     one, groups = drawing.map, drawing.groups()
@@ -39,11 +39,12 @@ def write_map(store: Store, drawing: Drawing, path: Path, *, progress: Progress 
     order = _morton(one.xy)
     ids = one.ids[order]
     names = names_of(store, ids)
-    side, quality = fitting(_pictures(store, _spread(ids)), len(ids), budget=BUDGET)
+    thumbnails = Thumbnails(store, ids)
+    side, quality = fitting(thumbnails.of(_spread(len(ids))), len(ids), budget=BUDGET)
     told.begin("thumbnails of the map", len(ids))
     sheets = []
     for part in chunks(len(ids)):
-        sheets.append(sheet(_pictures(store, ids[part]), side=side, quality=quality))
+        sheets.append(sheet(thumbnails.of(part), side=side, quality=quality))
         told.advance(part.stop - part.start)
     moved = Groups(groups.codes[order], groups.names, groups.nothing, groups.colours)
     sizes = [size for one_sheet in sheets for size in one_sheet.sizes]
@@ -72,14 +73,8 @@ def _morton(xy: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.argsort(code, kind="stable")
 
 
-def _spread(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return ids[np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(np.int64)]
-
-
-def _pictures(store: Store, ids: NDArray[np.uint8]) -> list[bytes | None]:
-    wanted = [one.tobytes() for one in ids]
-    found = thumbnails(store, wanted)
-    return [found.get(one) for one in wanted]
+def _spread(n: int) -> NDArray[np.int64]:
+    return np.linspace(0, n - 1, min(SAMPLE, n)).astype(np.int64)
 
 
 def names_of(store: Store, ids: NDArray[np.uint8]) -> list[str]:

@@ -125,7 +125,8 @@ def draw(
     if page is not None:
         from engine.drawing.map_page import write_map
 
-        size = write_map(store, drawing, page, progress=progress)
+        with store.lock():
+            size = write_map(store, drawing, page, progress=progress)
     return Drawn(drawing, picture, page, size)
 
 

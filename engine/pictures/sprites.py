@@ -56,9 +56,11 @@ def _small(data: bytes | None, side: int) -> Image.Image | None:
 def fitting(sample: Sequence[bytes | None], count: int, *, budget: int) -> tuple[int, int]:
     """Return the best (side, quality) at which `count` pictures like those of `sample` take at most `budget` bytes.
 
-    If none does it is the smallest.
+    If none does it is the smallest. No tile is larger than the largest of the sample.
     """
+    largest = max((max(one.size) for data in sample if (one := _small(data, LADDER[0][0]))), default=1)
     for side, quality in LADDER:
+        side = min(side, largest)
         each = len(sheet(sample, side=side, quality=quality).data) / max(1, len(sample))
         if each * count <= budget:
             break

@@ -95,6 +95,7 @@ def test_thumbnails_become_smaller_until_they_fit():
     assert fitting(sample, 20, budget=sizes[0]) == LADDER[0]
     assert fitting(sample, 20, budget=sizes[3]) == LADDER[3]
     assert fitting(sample, 20, budget=1) == LADDER[-1]
+    assert fitting([encoded(RED, (28, 20)), None], 2, budget=10**6) == (28, LADDER[0][1])
 
 
 def test_points_that_lie_together_come_together():
