@@ -163,12 +163,16 @@
   // --- the view ---
 
   let whole = 1; // the scale at which all is seen
-  function frame(points, closest = Infinity) {
-    let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+  function bounds(points) {
+    const edge = { left: Infinity, right: -Infinity, low: Infinity, high: -Infinity };
     for (const i of points) {
-      left = Math.min(left, xy[2 * i]); right = Math.max(right, xy[2 * i]);
-      low = Math.min(low, xy[2 * i + 1]); high = Math.max(high, xy[2 * i + 1]);
+      edge.left = Math.min(edge.left, xy[2 * i]); edge.right = Math.max(edge.right, xy[2 * i]);
+      edge.low = Math.min(edge.low, xy[2 * i + 1]); edge.high = Math.max(edge.high, xy[2 * i + 1]);
     }
+    return edge;
+  }
+  const edge = bounds(every(() => true));
+  function frame({ left, right, low, high }, closest = Infinity) {
     if (left > right) return;
     // On a wide screen the map stands beside the legend, not below it.
     const beside = size.width > 760 ? $("legend").offsetWidth + 16 : 0;
@@ -178,7 +182,7 @@
     view.y = (low + high) / 2;
     redraw();
   }
-  function home() { frame(every(() => true)); whole = view.scale; hideCard(); }
+  function home() { frame(edge); whole = view.scale; hideCard(); }
   function zoom(factor, px = size.width / 2, py = size.height / 2) {
     const scale = Math.min(whole * 2000, Math.max(whole / 4, view.scale * factor));
     const [x, y] = [mapX(px), mapY(py)];
@@ -192,11 +196,6 @@
   // --- which image lies where: points sorted into a grid ---
 
   const cells = Math.max(1, Math.ceil(Math.sqrt(n / 2)));
-  const edge = { left: Infinity, right: -Infinity, low: Infinity, high: -Infinity };
-  for (let i = 0; i < n; i++) {
-    edge.left = Math.min(edge.left, xy[2 * i]); edge.right = Math.max(edge.right, xy[2 * i]);
-    edge.low = Math.min(edge.low, xy[2 * i + 1]); edge.high = Math.max(edge.high, xy[2 * i + 1]);
-  }
   const within = (value) => Math.min(cells - 1, Math.max(0, Math.floor(value)));
   const column = (x) => within(((x - edge.left) / (edge.right - edge.left || 1)) * cells);
   const row = (y) => within(((y - edge.low) / (edge.high - edge.low || 1)) * cells);
@@ -397,8 +396,8 @@
     head.className = "bar";
     head.append(`${counted(found.length)} found`);
     const button = (text, act) => Object.assign(document.createElement("button"), { textContent: text, onclick: act });
-    if (found.length) head.append(button("Show", () => frame(found, whole * 40)), button("Choose", () => choose(found)));
-    const lines = found.slice(0, 8).map((i) => button(names[i], () => { frame([i], whole * 8); showCard(i); }));
+    if (found.length) head.append(button("Show", () => frame(bounds(found), whole * 40)), button("Choose", () => choose(found)));
+    const lines = found.slice(0, 8).map((i) => button(names[i], () => { frame(bounds([i]), whole * 8); showCard(i); }));
     for (const line of lines) line.dir = "auto";
     $("found").replaceChildren(head, ...lines);
     $("found").hidden = !query;
@@ -412,7 +411,7 @@
     if (event.key !== "Enter") return;
     clearTimeout(timer);
     const found = search();
-    frame(found, whole * (found.length === 1 ? 8 : 40));
+    frame(bounds(found), whole * (found.length === 1 ? 8 : 40));
     if (found.length) showCard(found[0]);
   };
 
