@@ -67,10 +67,7 @@ def measure(X: NDArray[np.float32], *, rows: int = ROWS, seed: int = SEED) -> Ba
 
     Pairs of the same class are among them, so a rate is rather over- than understated.
     """
-    chosen = np.arange(len(X))
-    if len(X) > rows:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False, shuffle=False))
-    sample = np.asarray(X[chosen], np.float64)
+    sample = np.asarray(X[sampled(len(X), rows=rows, seed=seed)], np.float64)
     scores = np.empty(len(sample) * (len(sample) - 1) // 2, np.float32)
     end = 0
     for start in range(0, len(sample), BLOCK_ROWS):
@@ -81,6 +78,13 @@ def measure(X: NDArray[np.float32], *, rows: int = ROWS, seed: int = SEED) -> Ba
     spread = float(scores.std(dtype=np.float64)) if len(scores) else 0.0
     ranks = kept(len(scores))
     return Background(np.sort(scores)[::-1][ranks - 1], ranks, len(scores), spread)
+
+
+def sampled(n: int, *, rows: int = ROWS, seed: int = SEED) -> NDArray[np.int64]:
+    """Return which of `n` rows are measured, int64 ascending: all, or `rows` of them, always the same."""
+    if n <= rows:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, rows, replace=False, shuffle=False))
 
 
 def kept(pairs: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import combinations
 
 import numpy as np
@@ -11,14 +12,19 @@ import pytest
 from engine.errors import BadInput
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
+from engine.remove import remove
 from engine.retrieval.background import background
 from engine.retrieval.query import Query
 from engine.retrieval.search import search
 from engine.store import Store
+from engine.verify import verify
 from indexers.background import kept
 from tests.engine.colour import SPEC, picture, write_tar
 
 FILES = {f"{place}.png": picture((10 + 20 * place, 200 - 9 * place, 5 * place)) for place in range(12)}
+
+
+OTHERS = {f"{place}.png": picture((255 - 19 * place, 8 * place, 100)) for place in range(12)}
 
 
 def ingest(folder, files, name="some") -> Store:
@@ -28,7 +34,8 @@ def ingest(folder, files, name="some") -> Store:
 
 
 def known(store: Store) -> list:
-    return sorted((store.path / "cache" / "background").glob("*"))
+    """Return the file of each background that is kept."""
+    return sorted((store.path / "cache" / "background").glob("*/*.npz"))
 
 
 def random_pairs(store: Store) -> np.ndarray:
@@ -91,50 +98,104 @@ def test_a_rate_and_k(store):
     assert (cut.hits, cut.complete) == (whole.hits[:2], False)
 
 
-def test_it_is_kept_and_measured_again_when_the_space_has_changed_by_a_tenth(tmp_path):
+def test_it_is_kept_and_measured_again_when_the_space_has_grown_by_more_than_a_tenth(tmp_path):
     store = ingest(tmp_path, FILES)
     search(store, Query(names=["3"]))
     (path,) = known(store)
     first = path.read_bytes()
-    assert path.name == f"{store.space().table}.npz"
+    assert path.parent.name == store.space().table
     ingest(tmp_path, {"new.png": picture((1, 2, 3))}, "one")
     search(store, Query(names=["3"]))
-    assert path.read_bytes() == first
+    assert (known(store), path.read_bytes()) == ([path], first)
     ingest(tmp_path, {"newer.png": picture((3, 2, 1))}, "two")
     answer = search(store, Query(names=["3"]))
-    assert path.read_bytes() != first
     assert answer.hits[0].fpr == 1 / (14 * 13 // 2 + 1)
-    assert known(store) == [path]
+    assert len(known(store)) == 1 and known(store) != [path]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"not an archive"])
-def test_a_damaged_one_is_measured_again(tmp_path, damage):
+def test_a_damaged_one_is_seen_and_measured_again(tmp_path, damage):
     store = ingest(tmp_path, FILES)
     before = search(store, Query(names=["3"]))
     (path,) = known(store)
     path.write_bytes(damage)
+    (problem,) = verify(store).problems
+    assert problem.startswith(f"cache/background/{store.space().table} is not as it was written")
     assert search(store, Query(names=["3"])).hits == before.hits
-    assert len(path.read_bytes()) > 100
+    assert verify(store).ok
+
+
+@pytest.mark.parametrize("state", ["", "[]", "{}", '{"seals": {}, "rows": 12.0}'])
+def test_a_state_that_is_none_is_no_background(tmp_path, state):
+    store = ingest(tmp_path, FILES)
+    before = search(store, Query(names=["3"]))
+    (path,) = known(store)
+    (path.parent / "state.json").write_text(state)
+    assert search(store, Query(names=["3"])).hits == before.hits
 
 
 def test_one_of_another_recipe_is_measured_again(tmp_path):
     store = ingest(tmp_path, FILES)
     space = store.space()
-    (path,) = [store.cache / "background" / f"{space.table}.npz"]
     background(store, space, store.vectors(space))
-    with np.load(path) as file:
-        held = dict(file)
-    np.savez(path, **{**held, "identity": "another", "pairs": 7})
-    assert background(store, space, store.vectors(space)).pairs == 66
+    (path,) = known(store)
+    state = json.loads((path.parent / "state.json").read_text())
+    (path.parent / "state.json").write_text(json.dumps({**state, "recipe": "another"}))
+    background(store, space, store.vectors(space))
+    assert known(store) != [path]
+
+
+def test_one_of_another_store_is_measured_again(tmp_path):
+    """It has the same name and as many rows; what it says is of other images."""
+    for name, files in (("here", FILES), ("there", OTHERS)):
+        (tmp_path / name).mkdir()
+        background(store := ingest(tmp_path / name, files), store.space(), store.vectors(store.space()))
+    here, there = (Store.open(tmp_path / name / "store") for name in ("here", "there"))
+    truth = random_pairs(here)
+    assert not np.allclose(np.sort(truth), np.sort(random_pairs(there)))
+    shutil.rmtree(here.cache / "background")
+    shutil.copytree(there.cache / "background", here.cache / "background")
+    found = background(here, here.space(), here.vectors(here.space()))
+    assert (np.sort(truth)[::-1] == found.scores).all()
+
+
+def test_a_copied_store_keeps_its_own(tmp_path):
+    store = ingest(tmp_path, FILES)
+    found = background(store, store.space(), store.vectors(store.space()))
+    (path,) = known(store)
+    shutil.copytree(store.path, tmp_path / "copy")
+    copied = Store.open(tmp_path / "copy")
+    again = background(copied, copied.space(), copied.vectors(copied.space()))
+    assert [one.name for one in known(copied)] == [path.name]
+    assert (again.scores == found.scores).all()
+
+
+def test_images_that_were_removed_and_replaced_by_as_many_others_leave_none(tmp_path):
+    store = ingest(tmp_path, FILES)
+    search(store, Query(names=["3"]))
+    remove(store, ["11"])
+    ingest(tmp_path, {"new.png": picture((1, 250, 3))}, "one")
+    found = background(store, store.space(), store.vectors(store.space()))
+    assert (np.sort(random_pairs(store))[::-1] == found.scores).all()
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path):
+    store = ingest(tmp_path, FILES)
+    before = search(store, Query(names=["3"])).hits
+    for link in (store.cache / "background", store.cache / "background" / store.space().table):
+        shutil.rmtree(link)
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        link.symlink_to(tmp_path / "elsewhere")
+        assert search(store, Query(names=["3"])).hits == before
+        assert not link.is_symlink()
+        assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_an_answer_needs_no_place_to_keep_it(tmp_path):
     store = ingest(tmp_path, FILES)
     before = search(store, Query(names=["3"])).hits
-    (path,) = known(store)
-    path.unlink()
-    path.parent.rmdir()
-    path.parent.write_text("a file where the folder should be")
+    shutil.rmtree(store.cache / "background")
+    (store.cache / "background").write_text("a file where the folder should be")
     assert search(store, Query(names=["3"])).hits == before
 
 
