@@ -42,7 +42,7 @@ def info(store: Store) -> dict[str, Any]:
 
 def _indexes(store: Store) -> list[dict[str, Any]]:
     states = (kept_index.read(store, space) for space in store.spaces().values())
-    return [kept_index.summary(state) for state in states if state is not None]
+    return [kept_index.summary(state) for state in states if state is not None and kept_index.is_whole(state)]
 
 
 def spaces(store: Store) -> list[dict[str, Any]]:

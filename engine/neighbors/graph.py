@@ -21,7 +21,7 @@ from engine.fused import identity_of, matrix_of
 from engine.interrupt import deferred
 from engine.progress import Progress, Silent
 from engine.store import Space, Store, VectorCache
-from engine.store.durable import empty, folders, fsync, locked, own_folder, publish, require_space
+from engine.store.durable import empty, folders, fsync, is_unwritable, locked, own_folder, publish, require_space
 from engine.store.seals import STATE, Seals, all_renewed, seal
 from engine.store.vectors import LOCK
 from indexers.graph import SAMPLE, KnnGraph, columns, method, neighbors, proposer, recall
@@ -94,6 +94,29 @@ def graph(
     if k > MOST_K:
         raise BadInput(f"k is more than {MOST_K}", "for all pairs search with a threshold: engine search --all")
     chosen = store.space(space)
+    try:
+        return _graph(store, chosen, k, exact=exact, rebuild=rebuild, progress=progress)
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+    kept = None if rebuild else _as_kept(store, chosen, k, exact=exact)
+    if kept is None:
+        raise BadInput(
+            f"the store cannot be written, and has no fresh graph of space {chosen.name!r} with k = {k}",
+            f"build it where it can be written: engine graph --space {chosen.name} -k {k}",
+        )
+    return kept
+
+
+def _as_kept(store: Store, space: Space, k: int, *, exact: bool) -> Graph | None:
+    """Return the fresh graph of a store that cannot be written, None if there is none."""
+    found = load(store, space.name, k=k)
+    if found is not None and (found.complete or not exact):
+        return found
+    return _wider(store, space, matrix_of(store, space), k, exact)
+
+
+def _graph(store: Store, chosen: Space, k: int, *, exact: bool, rebuild: bool, progress: Progress) -> Graph:
     folder = own_folder(store.cache, "graphs", chosen.table, f"k{k}")
     # In this order, as a removal takes them; it is told that the store is busy while a graph is built.
     with store.lock(), locked(folder / LOCK):

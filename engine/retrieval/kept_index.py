@@ -40,6 +40,11 @@ BUILDING = ".building"
 PLACE = ("name", "cache", "seen", "gone", "seals")
 PARTS = ("places", "loose")
 PROBES = 256
+# What a search, an addition and `engine info` take from the state.
+NEEDED = {
+    "space": str, "kind": str, "params": dict, "rows": int, "held": int, "trained": bool, "target": float | int,
+    "recall": dict, "effort": dict, "seals": dict, "cache": str | None,
+}  # fmt: skip
 Placed = tuple[dict[str, Any], NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -75,6 +80,19 @@ def read(store: Store, space: Space) -> dict[str, Any] | None:
         return None
     # What is no state of ours stands for no index.
     return state if isinstance(state, dict) and state.keys() >= {"name", "recall", "seals"} else None
+
+
+def is_whole(state: dict[str, Any]) -> bool:
+    """Say whether nothing is missing in a state, and each value is of its kind."""
+    if not all(name in state and isinstance(state[name], kind) for name, kind in NEEDED.items()):
+        return False
+    depths, shares = state["recall"], list(state["recall"].values())
+    efforts = [state["effort"].get(depth, "") for depth in depths]
+    return (
+        all(depth.isascii() and depth.isdecimal() for depth in depths)
+        and all(isinstance(share, float | int) for share in shares)
+        and all(isinstance(effort, int | None) for effort in efforts)
+    )
 
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +143,8 @@ def load(store: Store, space: Space, vectors: VectorCache) -> KeptIndex | None:
             state = read(store, space)
             if state is None:
                 return None
+            if not is_whole(state):
+                raise ValueError(f"{home / STATE} is not as it was written")
             state = _renewed(home, state)
             state, places, loose = _placed(home, state, vectors) or _place(home, state, vectors)
             if state["seen"] > len(vectors):

@@ -25,7 +25,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock file at `path` alone, among all threads and processes."""
     if path.is_symlink():
         path.unlink()
-    file = _lock_file(path)
+    file = lock_file(path)
     if file is None:
         yield
         return
@@ -34,7 +34,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _lock_file(path: Path) -> IO[str] | None:
+def lock_file(path: Path) -> IO[str] | None:
     """Return a lock file, opened for reading where it cannot be written; None where there is none and cannot be."""
     try:
         return open(path, "w")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -126,16 +126,33 @@ class Store:
         """Hold the store for writing: beside other writers, or `alone`, which raises `StoreBusy` while others write.
 
         Writers that only add are safe beside each other and wait for one that works alone. Taking something away
-        (removal, compaction, repair) and counting (verify) need to know that nobody writes.
+        (removal, compaction, repair) needs to know that nobody writes.
         """
         with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
-            except BlockingIOError:
-                raise StoreBusy(
-                    f"another process is working on the store {self.path}", "wait for it, then try again"
-                ) from None
+            self._hold(file, alone=alone)
             yield
+
+    @contextmanager
+    def counted(self) -> Iterator[bool]:
+        """Hold the store `alone` while it is counted; False where it cannot be written, and not surely be held.
+
+        Nobody on this machine writes to a read-only disk; another machine may.
+        """
+        file = durable.lock_file(self.path / ".lock")
+        if file is None:
+            yield False
+            return
+        with file:
+            self._hold(file, alone=True)
+            yield file.writable()
+
+    def _hold(self, file: IO[str], *, alone: bool) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            raise StoreBusy(
+                f"another process is working on the store {self.path}", "wait for it, then try again"
+            ) from None
 
     def database(self) -> lancedb.DBConnection:
         """Return the directory as a LanceDB database, for reading with LanceDB's own API."""

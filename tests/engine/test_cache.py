@@ -15,6 +15,8 @@ import pytest
 from benchmarks.clustered import Clustered
 from benchmarks.generate import generate
 from engine.errors import StoreDamaged
+from engine.info import info
+from engine.neighbors.dedupe import dedupe
 from engine.neighbors.graph import graph, graphs
 from engine.neighbors.graph import load as load_graph
 from engine.remove import remove
@@ -236,3 +238,53 @@ def test_a_store_that_cannot_be_written_is_searched(store, truth, obedient, left
     assert answer["index"]["kind"] == ("exact" if left == "nothing" else "ivf")
     said = [] if left == "all" else ["the store cannot be written"]
     assert [note.split(":")[0] for note in answer["notes"]] == said
+
+
+def without_writing(store: Store, obedient: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command on the store while nothing in it can be written."""
+    subprocess.run(["chmod", "-R", "a-w", store.path], check=True)
+    try:
+        command = [*obedient, sys.executable, "-m", "engine", *arguments, "--store", store.path, "--json"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    finally:
+        subprocess.run(["chmod", "-R", "u+w", store.path], check=True)
+
+
+def test_a_store_that_cannot_be_written_is_verified(store, obedient):
+    whole = verify(store)
+    done = without_writing(store, obedient, "verify")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["ok"], found["problems"]) == (0, True, [])
+    assert (found["members"], found["images"], found["spaces"]) == (whole.members, whole.images, whole.spaces)
+    assert [note for note in found["notes"] if note not in whole.notes] == [
+        "the store cannot be written here: it was counted as it lies, whatever another machine may be writing to it"
+    ]
+
+
+def test_duplicates_in_a_store_that_cannot_be_written_come_from_a_fresh_graph(store, obedient):
+    asked = ["dedupe", "--threshold", "0.999", "--dry-run"]
+    done = without_writing(store, obedient, *asked)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "engine graph --space made -k 15" in done.stderr
+    graph(store)
+    done = without_writing(store, obedient, *asked)
+    assert done.returncode == 0, done.stderr
+    groups = dedupe(store, threshold=0.999, dry_run=True).groups
+    assert json.loads(done.stdout)["groups"] == [[one.name for one in group.pictures] for group in groups]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({name: None} for name in ("trained", "effort", "held", "rows", "kind", "target", "cache")),
+        {"recall": {"ten": 0.9}}, {"recall": []}, {"effort": {}}, {"effort": {"10": "x", "100": "y"}}, {"held": "x"},
+    ],
+)  # fmt: skip
+def test_an_index_whose_state_lacks_something_is_refused(store, damage):
+    (path,) = store.cache.glob("indexes/*/state.json")
+    state = json.loads(path.read_text())
+    lost = {name for name, value in damage.items() if value is None}
+    path.write_text(json.dumps({name: value for name, value in {**state, **damage}.items() if name not in lost}))
+    with pytest.raises(StoreDamaged, match=r"not as it was written.*build it again: engine index --space made"):
+        hits(store)
+    assert info(store)["indexes"] == []
