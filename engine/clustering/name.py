@@ -9,9 +9,10 @@ import numpy as np
 from engine.clustering.cluster_runs import cluster_run, members
 from engine.compact import compact_if_piled_up
 from engine.errors import BadInput
+from engine.ingestion.class_names import checked_name
 from engine.labeling.labels import append, statements
 from engine.labeling.precedence import PEOPLE
-from engine.labeling.spelling import check_spelling, checked_name
+from engine.labeling.spelling import check_spelling
 from engine.store import Store
 from engine.store.vectors import id_array, sort_key
 

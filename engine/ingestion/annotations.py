@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import BadInput
+from engine.ingestion.class_names import checked_name, class_name
 from engine.sources.idx import read_idx_labels
 from engine.store import Store
 from engine.store.table import in_list
@@ -109,7 +110,8 @@ def read_labels(path: Path) -> tuple[dict[str, tuple[str | None, str | None]], l
     """Return (rows by image name, labels by ordinal) of a labels file; one of the two is empty.
 
     A CSV has the columns image, label and perhaps split; an IDX file has a label for each member in order.
-    Raises `BadInput` if the file is missing, has no such columns, or names an image twice with different labels.
+    Raises `BadInput` if the file is missing, has no such columns, names an image twice with different labels, or
+    says what cannot name a class.
     """
     if not path.is_file():
         raise BadInput(f"there is no labels file {path}", "name a CSV file with the columns image,label[,split]")
@@ -136,7 +138,7 @@ def _csv_rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[str, tuple[s
     for row in reader:
         if not row[image]:
             raise BadInput(f"{path} line {reader.line_num} names no image", f"fill in the column {image}")
-        value = (row.get("label") or None, row.get("split") or None)
+        value = (_class(row.get("label"), path, reader.line_num), row.get("split") or None)
         if seen.setdefault(row[image], value) != value:
             raise BadInput(
                 f"{path} line {reader.line_num} says {_said(value)} of {row[image]}, an earlier line "
@@ -146,32 +148,46 @@ def _csv_rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[str, tuple[s
         yield row[image], value
 
 
+def _class(text: str | None, path: Path, line: int) -> str | None:
+    if text is None or not text.strip():
+        return None
+    return checked_name(text, what=f"the class on line {line} of {path}", remedy="fill in the column label")
+
+
 def _said(value: tuple[str | None, str | None]) -> str:
     return ", ".join(part for part in value if part) or "nothing"
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """How many labels are new, and which names of the file are in no source or fit several images of them."""
+    """How many labels are new, and which names of the file are in no source or fit several images of them.
+
+    `unnamed` are the members whose sidecar or folder says what cannot be the name of a class.
+    """
 
     labels: int
     unknown: Sequence[str] = ()
     ambiguous: Sequence[str] = ()
+    unnamed: Sequence[str] = ()
 
 
 def annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, run: str) -> Annotated:
     """Write the labels of the stored members of `digests`, and the splits that are not set yet."""
-    written = 0
+    written, unnamed = 0, []
     where = f"removed IS NULL AND {in_list('source', list(digests))}"
     met = _owners(store, where, annotations)
     annotations = replace(annotations, ambiguous=frozenset(name for name, images in met.items() if len(images) > 1))
     for batch in store.members.scan(store.members.schema.names, where):
         rows = batch.to_pylist()
-        labels = [
-            label_row(row["image"], label, source=annotations.role, run=run)
+        said = [
+            (row, class_name(label))
             for row in rows
             if row["image"] and (label := annotations.label(row["name"], row["ordinal"], row["sidecar"])) is not None
         ]
+        labels = [
+            label_row(row["image"], label, source=annotations.role, run=run) for row, label in said if label is not None
+        ]
+        unnamed += [row["name"] for row, label in said if label is None]
         unique = {row["key"]: row for row in labels}
         written += store.labels.merge(pa.Table.from_pylist(list(unique.values()), store.labels.schema))
         splits = [
@@ -181,7 +197,7 @@ def annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, r
         ]
         store.members.merge(pa.Table.from_pylist(splits, store.members.schema), update="target.split IS NULL")
     unknown = [name for name in annotations.by_name if name not in met]
-    return Annotated(written, unknown, sorted(annotations.ambiguous))
+    return Annotated(written, unknown, sorted(annotations.ambiguous), unnamed)
 
 
 def _owners(store: Store, where: str, annotations: Annotations) -> dict[str, set[bytes | None]]:

@@ -14,6 +14,7 @@ from engine.compact import compact_if_piled_up, sizes
 from engine.encoders.base import Encoder
 from engine.ingestion.annotations import Annotations, annotate
 from engine.ingestion.choose import Skipped, choose
+from engine.ingestion.class_names import LONGEST
 from engine.ingestion.embed import embed
 from engine.ingestion.ingest import Report, counts, ingest
 from engine.ingestion.plan import Plan, plan
@@ -111,6 +112,11 @@ def _annotate(store: Store, digests: Sequence[bytes], annotations: Annotations, 
     ):
         if names:
             progress.note(f"warning: {len(names)} images named in the labels file {what}, for instance {names[0]}")
+    if done.unnamed:
+        progress.note(
+            f"warning: {len(done.unnamed)} images have no label: what lies beside them cannot name a class "
+            f"(it is empty, over {LONGEST} characters or several lines), for instance {done.unnamed[0]}"
+        )
     if conflicts := conflicting(store):
         progress.note(f"warning: {conflicts} images have two different labels that count alike, and so none")
     return done.labels

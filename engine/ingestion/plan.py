@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,16 +59,18 @@ def plan(store: Store, sources: Sequence[Source], *, again: str = "false") -> li
 
 def count(source: Source) -> int | None:
     """Return how many members a source has, or None where only decompressing all of it would tell."""
-    if source.kind != "folder" and is_compressed(source.path):
-        return None
-    total = 0
-    try:
-        for _ in source.names():
-            total += 1
-    except SourceCut:
-        # Reported when its members are read.
-        pass
-    return total
+    return None if _packed(source) else sum(1 for _ in listed(source))
+
+
+def listed(source: Source) -> Iterator[str]:
+    """Yield the name of every member, none where only decompressing all of the source would tell."""
+    # A source that is cut off says so when its members are read.
+    with suppress(SourceCut):
+        yield from (() if _packed(source) else (name for _, name in source.names()))
+
+
+def _packed(source: Source) -> bool:
+    return source.kind != "folder" and is_compressed(source.path)
 
 
 def stamp_of(source: Source) -> str:

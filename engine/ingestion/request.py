@@ -10,7 +10,9 @@ from typing import Any
 from engine import encoders
 from engine.encoders.base import Encoder
 from engine.errors import BadInput, EncoderUnavailable
-from engine.ingestion.annotations import ROLES, Annotations, read_labels
+from engine.ingestion.annotations import ROLES, Annotations, folder_label, read_labels
+from engine.ingestion.class_names import checked_name
+from engine.ingestion.plan import listed
 from engine.ingestion.user_vectors import UserVectors, read_vectors
 from engine.sources import Source, expand, open_source
 from engine.store import Store
@@ -112,9 +114,18 @@ def _annotations(request: Request, sources: Sequence[Source]) -> Annotations:
                 f"{', '.join(map(str, members))} members",
                 "give the one source that the labels belong to",
             )
+    if request.labels_from_folders:
+        for source in sources:
+            _check_folders(source)
     return Annotations(
         by_name, by_ordinal, request.labels_from_folders, request.split_from_folders, request.labels_role
     )
+
+
+def _check_folders(source: Source) -> None:
+    """Raise `BadInput` for a folder that cannot name a class; what only decompressing would tell is told later."""
+    for folder in sorted({folder_label(name) or "" for name in listed(source)} - {""}):
+        checked_name(folder, what=f"a folder of {source.path}", remedy="rename it")
 
 
 def options(path: Path, request: Request) -> dict[str, Any]:

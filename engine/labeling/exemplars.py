@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput, EmptySpace, NoSuchImage
+from engine.ingestion.class_names import checked_name
 from engine.labeling.labels import append, statements
-from engine.labeling.spelling import check_spelling, checked_name
+from engine.labeling.spelling import check_spelling
 from engine.store import Space, Store, VectorCache
 from engine.store.many_names import resolve_all
 from engine.store.names import resolve

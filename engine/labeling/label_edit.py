@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from engine.compact import compact_if_piled_up
+from engine.ingestion.class_names import checked_name
 from engine.labeling.label_file import read_label_file
 from engine.labeling.labels import append, said_of
-from engine.labeling.spelling import check_spelling, checked_name
+from engine.labeling.spelling import check_spelling
 from engine.select import labels_of
 from engine.store import Store
 from engine.store.names import resolve
@@ -79,8 +80,7 @@ def import_labels(store: Store, path: Path) -> Imported:
     Raises `BadInput` before anything is written: for a name that is no image or several, an image with two labels, a
     class in two spellings.
     """
-    names = pc.unique(read_label_file(store, path)["label"]).to_pylist()
-    check_spelling(store, [checked_name(name, what=f"a class in {path}", remedy="write it") for name in names])
+    check_spelling(store, pc.unique(read_label_file(store, path)["label"]).to_pylist())
     with store.lock(), store.run("labels import", {"path": str(path)}) as run:
         # Under the lock: no removal goes between.
         rows = read_label_file(store, path)

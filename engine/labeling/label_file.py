@@ -25,7 +25,7 @@ def read_label_file(store: Store, path: Path) -> pa.Table:
         raise BadInput(
             f"{path} holds IDX labels", f"bring them with their source: engine ingest SOURCE --labels {path}"
         )
-    labels = {name: label.strip() for name, (label, _) in by_name.items() if label and label.strip()}
+    labels = {name: label for name, (label, _) in by_name.items() if label}
     if not labels:
         raise BadInput(f"{path} labels no image", "write a label into the column label")
     names, said = pa.array(labels.keys(), pa.string()), pa.array(labels.values(), pa.string())

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import BadInput
-from engine.labeling.spelling import checked_name, folded
+from engine.ingestion.class_names import checked_name
+from engine.labeling.spelling import folded
 from indexers.background import Background
 from labelers import LABELERS, Exemplars, Labels
 from labelers.base import Rows
@@ -69,6 +70,8 @@ class Rule:
             raise BadInput(f"--balance {self.balance:g} draws a class that is not written", "name it: --none-label etc")
         if self.balance is not None and not 0 < self.balance < inf:
             raise BadInput(f"--balance is {self.balance}", "give a positive ratio: --balance 2")
+        if self.seed < 0:
+            raise BadInput(f"--seed {self.seed}", "give 0 or a positive number")
 
     def _check_cuts(self) -> None:
         if self.thresholds and self.fprs:

@@ -21,8 +21,9 @@ def configured(
     geometry(side)
     if steps < 1:
         raise BadInput(f"--steps {steps}", "give a positive number")
-    if seed < 0:
-        raise BadInput(f"--seed {seed}", "give 0 or a positive number")
+    # Torch takes 64 bits.
+    if not 0 <= seed < 2**63:
+        raise BadInput(f"--seed {seed}", "give a number from 0 to 9223372036854775807")
     for option, weight in (("reconstruction", reconstruction), ("classification", classification)):
         if not (isfinite(weight) and weight > 0):
             raise BadInput(f"--{option}-weight {weight}", "give a positive weight")

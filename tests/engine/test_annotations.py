@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import struct
@@ -23,6 +24,8 @@ from engine.ingestion.annotations import (
 )
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
+from engine.labeling.label_edit import import_labels
+from engine.labeling.label_export import export_labels
 from engine.select import labels_of, matching
 from engine.store import Store
 from tests.engine.colour import BLUE, GREEN, GREY, RED, Notes, picture, write_tar
@@ -125,6 +128,9 @@ def test_a_base_name_of_copies_of_one_image_labels_it(tmp_path):
         ("label,image\ncat\n", "line 2 names no image"),
         ("image,label\nå.png,cat\n".encode("latin-1"), "UTF-8"),
         ("image,label\n".encode("utf-16"), "UTF-8"),
+        ('image,label\n1.png,cat\n2.png,"a\nb"\n', r"the class on line 4 of .*, 'a.nb', has a line break"),
+        ("image,label\n1.png,a\tb\n", "the class on line 2 of .*control character"),
+        (f"image,label\n1.png,{'x' * 201}\n", "the class on line 2 of .* has 201 characters"),
     ],
 )
 def test_bad_files_are_refused_and_nothing_is_written(tar, tmp_path, csv, message):
@@ -249,6 +255,33 @@ def test_sidecars_of_webdataset(tmp_path):
     write_tar(tmp_path / "pictures.tar", files)
     store, _ = ingest(tmp_path)
     assert labels(store) == {"0.png": "7", "1.png": "cat", "2.png": "0"}
+
+
+@pytest.mark.parametrize("folder", ["a\nb", "x" * 201])
+def test_a_folder_that_cannot_name_a_class_is_refused(tmp_path, folder):
+    write_tar(tmp_path / "pictures.tar", {"cat/0.png": picture(RED), f"{folder}/1.png": picture(GREEN)})
+    with pytest.raises(BadInput, match=r"a folder of .*pictures\.tar") as caught:
+        ingest(tmp_path, labels_from_folders=True)
+    assert caught.value.remedy and not (tmp_path / "store").exists()
+
+
+def test_a_sidecar_that_cannot_name_a_class_leaves_its_image_without_a_label(tmp_path):
+    files = {"0.cls": b" cat ", "0.png": picture(RED), "1.cls": b"a\nb", "1.png": picture(GREEN)}
+    store, notes = ingest(tmp_path, source=write_tar(tmp_path / "pictures.tar", files).name)
+    assert (labels(store), store.images.count()) == ({"0.png": "cat"}, 2)
+    (note,) = notes
+    assert note.startswith("warning: 1 images have no label") and note.endswith("for instance 1.png")
+
+
+def test_labels_that_were_exported_come_back(tar, tmp_path):
+    said = {"train/cat/1.png": 'O\'Brien "q", c', "train/dog/2.png": "x" * 200, "4.png": "Å"}
+    with (tmp_path / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "label"), *((name, f" {label}") for name, label in said.items())])
+    store, _ = ingest(tmp_path, labels=tmp_path / "in.csv")
+    assert labels(store) == said
+    export_labels(store, tmp_path / "out.csv")
+    assert import_labels(store, tmp_path / "out.csv").labels == 3
+    assert labels(store, "human") == said
 
 
 @pytest.mark.parametrize(

@@ -410,6 +410,7 @@ REFUSED = {
     "case as given": (dict(exemplars=[("Pizza", "5")]), HALF, BadInput, "'pizza' and 'Pizza'"),
     "negative ratio": ({}, dict(thresholds=[0.5], none_label="etc", balance=-1.0), BadInput, "positive ratio"),
     "endless ratio": ({}, dict(thresholds=[0.5], none_label="etc", balance=float("inf")), BadInput, "positive ratio"),
+    "seed": ({}, dict(thresholds=[0.5], none_label="etc", balance=1.0, seed=-1), BadInput, "--seed -1"),
     "balance": ({}, dict(thresholds=[0.5], balance=2.0), BadInput, "a class that is not written"),
     "ratio": ({}, dict(thresholds=[0.5], none_label="etc", balance=0.0), BadInput, "positive ratio"),
     "space": (dict(space="nowhere"), HALF, EmptySpace, "no space 'nowhere'"),
