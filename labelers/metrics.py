@@ -26,9 +26,8 @@ class Averages:
 class Report:
     """Labels beside the truth. Arrays have one value a class; intervals are (classes, 2), at 95 %.
 
-    precision          nan where nothing was labelled as the class
-    recall             nan where the class has no member
-    f1                 nan where both are
+    precision          nan where the class has no member, or nothing was labelled as it
+    recall, f1         nan where the class has no member: of what the truth never names nothing can be measured
     support, labelled  members of the class; rows labelled as it
     coverage           rows labelled as the class, as a share of all rows; `covered` is their sum
     confusion          (classes + 1, classes + 1), truth by answer, the last for none
@@ -59,6 +58,8 @@ def report(truth: NDArray[np.int32], answer: NDArray[np.int32], *, classes: int)
     support, labelled = table.sum(axis=1), table.sum(axis=0)
     rows = table.sum()
     precision, recall, f1 = _rates(correct, support[:-1], labelled[:-1])
+    nameless = support[:-1] == 0
+    precision[nameless] = f1[nameless] = np.nan
     return Report(
         precision,
         recall,
@@ -66,7 +67,7 @@ def report(truth: NDArray[np.int32], answer: NDArray[np.int32], *, classes: int)
         support[:-1],
         labelled[:-1],
         ratio(labelled[:-1], rows),
-        wilson(correct, labelled[:-1]),
+        wilson(correct, np.where(nameless, 0, labelled[:-1])),
         wilson(correct, support[:-1]),
         Averages(*map(_mean, (precision, recall, f1))),
         Averages(*map(float, _rates(correct.sum(), support[:-1].sum(), labelled[:-1].sum()))),

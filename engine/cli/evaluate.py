@@ -81,7 +81,7 @@ def summary(found: Evaluation) -> str:
         f"{counted(found.conflicting, 'image')} left out: the truth says several things of them": found.conflicting,
         f"{counted(found.truthless, 'labelled image')} without a truth, counted nowhere": found.truthless,
         f"{counted(found.unknown, 'image')} of classes that the run does not know: right is no label": found.unknown,
-        f"the truth has no image of {', '.join(absent)}: nothing labelled so can be right": len(absent),
+        f"the truth has no image of {', '.join(absent)}: precision, recall and F1 are not defined there": len(absent),
         found.note: bool(found.note),
     }
     return "\n".join([text, *(line for line, number in more.items() if number), *_confused(found)])

@@ -241,7 +241,13 @@ def test_the_command_and_the_api(store, run, engine, tmp_path):
     assert [Path(path).name for path in document["pictures"]] == ["curves.png", "confusion.png"]
     (tmp_path / "t.csv").write_text("image,label\nr1.png,red\n")
     few = json.loads(engine("evaluate", "--run", run, "--store", store.path, "--truth", "t.csv", "--json").stdout)
-    assert few["classes"]["green"]["recall"] is None
+    assert [few["classes"]["green"][name] for name in ("precision", "recall", "f1")] == [None] * 3
+    # What the truth never names counts in no mean, though images were labelled so.
+    (tmp_path / "r.csv").write_text("image,label\nr1.png,red\nx1.png,red\ng1.png,red\n")
+    some = json.loads(engine("evaluate", "--run", run, "--store", store.path, "--truth", "r.csv", "--json").stdout)
+    assert some["classes"]["green"]["labelled"] > 0
+    assert [some["classes"]["green"][name] for name in ("precision", "recall", "f1")] == [None] * 3
+    assert some["macro"]["precision"] == some["classes"]["red"]["precision"]
     shown = engine("evaluate", "--run", run, "--store", store.path, "--truth", "t.csv")
     assert "green\t0\t0\tnan\tnan\tnan\tnan\tnan\tnan" in shown.stdout
     assert "left out: 0 exemplars" in shown.stderr
