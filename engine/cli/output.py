@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json as jsonlib
 import os
 import re
@@ -121,6 +122,15 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def listed_names(text: str) -> list[str]:
+    """Return names with commas between them, quoted as in a CSV file where they hold one; raise `BadInput`."""
+    try:
+        (row,) = csv.reader([text], strict=True, skipinitialspace=True)
+    except (csv.Error, ValueError):
+        raise BadInput(f"{text!r} is not a list of names", """write it as A,B or, with a comma, '"A, b",B'""") from None
+    return [name.strip() for name in row]
 
 
 def size_of(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import BadInput
@@ -30,5 +31,7 @@ def save(path: Path, write: Callable[[Path], object]) -> Path:
     except OSError as error:
         raise BadInput(f"'{path}' cannot be written: {error.strerror}", "name another file") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where it could not be written it cannot be removed either.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.errors import StoreDamaged
+from engine.errors import BadInput, StoreDamaged
 from engine.store.durable import check_manifest, durable, locked, newest_manifest
 from engine.store.schemas import primary_key
 
@@ -218,5 +218,7 @@ def in_list(column: str, ids: Sequence[bytes] | Sequence[str]) -> str:
 
 
 def literal(value: bytes | str) -> str:
-    """Return `value` as an SQL literal."""
+    """Return `value` as an SQL literal; raise `BadInput` for bytes of a command line that are no text."""
+    if isinstance(value, str) and not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise BadInput(f"{value!r} is not UTF-8", "spell it as engine prints it")
     return f"X'{value.hex()}'" if isinstance(value, bytes) else "'" + value.replace("'", "''") + "'"

@@ -439,7 +439,10 @@ def test_arguments_that_are_no_text(made, tmp_path):
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
     done = shell(tmp_path, "engine search --image $'q\\xff.png' -k 1 --json", ENGINE_STORE=str(made / "store"))
     assert os.fsencode(json.loads(done.stdout)["query"]) == b"q\xff.png"
-    for command in ("search --id $'\\xff'", "search --image $'no\\xff'", "info --store $'\\xff'", "ingest $'no\\xff'"):
+    for command in (
+        "search --id $'\\xff'", "search --image $'no\\xff'", "info --store $'\\xff'", "ingest $'no\\xff'",
+        "labels accept $'\\xff'", "labels revert $'\\xff'", "remove --run $'\\xff'",
+    ):  # fmt: skip
         done = shell(tmp_path, f"engine {command} --json", ENGINE_STORE=str(made / "store"))
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
         assert json.loads(done.stdout)["error"]["remedy"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from io import BytesIO
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from PIL import Image, ImageFont
 
 from engine.errors import BadInput
 from engine.pictures.grid import ACCENT, FRAME, GAP, PAPER, PITCH_X, PITCH_Y, SIDE, TITLE, Tile, fit, grid, shorten
+from engine.pictures.png import save
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -156,6 +158,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     with pytest.raises(BadInput, match="cannot be written"):
         grid([Tile(None, "")], tmp_path / "out.png")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_a_read_only_folder_is_told_by_the_name_that_was_asked_for(tmp_path, monkeypatch):
+    def refused(path, **_):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(BadInput) as caught:
+        save(tmp_path / "x.png", refused)
+    assert caught.value.message == f"'{tmp_path / 'x.png'}' cannot be written: Read-only file system"
 
 
 def test_a_picture_is_replaced_by_a_new_file(tmp_path):

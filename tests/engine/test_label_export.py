@@ -103,6 +103,14 @@ def test_csv_lists_every_image_and_can_be_imported(store, run, tmp_path):
     assert len(truth(store, tmp_path / "l.csv")) == 10
 
 
+def test_a_class_with_a_comma_is_named_in_quotes(store, run, engine, tmp_path):
+    asked = ["labels", "export", "--run", run, "--output", tmp_path / "l.csv", "--json", "--store", store.path]
+    done = json.loads(engine(*asked, "--classes", '"bag, big", rhino').stdout)
+    assert done["classes"] == ["bag, big", "rhino"]
+    done = engine(*asked, "--classes", '"bag, big', check=False)
+    assert (done.returncode, json.loads(done.stdout)["error"]["kind"]) == (2, "BadInput")
+
+
 def test_what_counts_is_exported_where_no_run_is_named(store, run, tmp_path):
     shutil.copytree(store.path, tmp_path / "copy")
     copy = Store.open(tmp_path / "copy")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.output import FILE, counted, emit, json_option, say, store_option
+from engine.cli.output import FILE, counted, emit, json_option, listed_names, say, store_option
 from engine.labeling.exports import FORMATS
 
 
@@ -17,7 +17,7 @@ from engine.labeling.exports import FORMATS
 @click.option("--output", type=FILE, required=True, help="The file or new folder to write.")
 @click.option("--images", is_flag=True, help="With the pictures (parquet, coco; folder and webdataset always).")
 @click.option("--indices", type=FILE, help="CSV file: only the images it names, in its order.")
-@click.option("--classes", help="Only these, in this order: A,B,C.")
+@click.option("--classes", help="Only these, in this order: A,B,C; one with a comma in quotes: '\"A, b\",C'.")
 @store_option
 @json_option
 def export_command(
@@ -38,7 +38,7 @@ def export_command(
     from engine.labeling.label_export import export_labels
     from engine.store import Store
 
-    names = [name.strip() for name in classes.split(",")] if classes else None
+    names = listed_names(classes) if classes else None
     done = export_labels(
         Store.open(store), output, run=run, form=form, images=images, indices=indices, classes=names
     )  # fmt: skip
