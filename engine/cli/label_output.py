@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.output import counted, say, table
+from engine.labeling.label_report import apart
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.labeling.exemplars import Known
     from engine.labeling.label import Labelled, LabelRun
     from engine.labeling.label_report import ClassReport
     from engine.labeling.label_spaces import Comparison
 
-COLUMNS = ("space", "labeler", "threshold", "class", "labelled", "coverage", "scores", "precision", "recall")
+COLUMNS = (
+    "space", "labeler", "threshold", "class", "labelled", "exemplars", "coverage", "scores", "precision", "recall",
+)  # fmt: skip
+# Classes that are named in a line.
+CLASSES = 6
+WORDS = {
+    "human": lambda number: f"{counted(number, 'label')} that people gave",
+    "exemplar": lambda number: counted(number, "exemplar"),
+    "given": lambda number: f"{counted(number, 'label')} that came with the data",
+}
 SHARED = ("threshold", "class", "labelled", "by all", "jaccard")
 
 
@@ -30,10 +42,13 @@ def show(done: Labelled) -> None:
         for one in comparison.disagreeing:
             said = ", ".join(f"{space} {label or 'no label'}" for space, label in one.labels.items())
             say(f"  {one.name}: {said}")
+    say(_start(done.known))
     for note in done.notes:
         say(note)
     for run in done.runs:
         say(_summary(run))
+        for line in _alone(run):
+            say(f"  {line}")
     if done.remembered:
         say(f"exemplars remembered in run {done.remembered}")
     if any(one.precision is not None for run in done.runs for one in run.classes.values()):
@@ -41,16 +56,27 @@ def show(done: Labelled) -> None:
     say("accept one: engine labels accept RUN")
 
 
+def _start(known: Known) -> str:
+    """Return in a line what the runs started from, and which labels that there are they did not."""
+    classes = [f"{name} {len(ids)}" for name, ids in known.by_class().items()]
+    named = ", ".join(classes[:CLASSES]) + (f", … {len(classes)} classes" if len(classes) > CLASSES else "")
+    used = [WORDS[source](known.counts[source]) for source in known.sources if source in known.counts]
+    left = [words(known.counts[one]) for one, words in WORDS.items() if one in known.counts.keys() - set(known.sources)]
+    more = f"; left out, as there are exemplars: {' and '.join(left)} (--labeler vote asks all)" if left else ""
+    return f"from {' and '.join(used)} ({named}){more}"
+
+
 def _line(run: LabelRun, name: str, one: ClassReport) -> tuple[Any, ...]:
-    scores = None if one.score_low is None else f"{one.score_low:.4f}–{one.score_high:.4f}"
+    ends = [apart(score, run.threshold) for score in (one.score_low, one.score_high) if score is not None]
     return (
         run.space,
         run.labeler,
         _cut(run.threshold, run.fpr),
         name,
         one.labelled,
+        one.exemplars,
         f"{one.coverage:.2%}",
-        scores,
+        "–".join(ends) or None,
         _interval(one.precision, one.precision_low, one.precision_high),
         _interval(one.recall, one.recall_low, one.recall_high),
     )
@@ -97,6 +123,15 @@ def _number(value: float) -> str:
     return "-" if value != value else f"{value:.2f}"
 
 
+def _alone(run: LabelRun) -> Iterator[str]:
+    """Yield a line for each class that nothing but its exemplars was labelled as."""
+    for name, one in run.classes.items():
+        if one.exemplars and one.labelled == one.exemplars:
+            only = "the exemplar" if one.exemplars == 1 else f"its {one.exemplars} exemplars"
+            near = "" if one.closest is None else f"; closest other {apart(one.closest, run.threshold)}"
+            yield f"{name}: only {only}{near}"
+
+
 def _summary(run: LabelRun) -> str:
     labelled = sum(one.labelled for one in run.classes.values())
     text = f"run {run.run}: {run.labeler} in space {run.space} at {_cut(run.threshold, run.fpr)}, "
@@ -115,6 +150,7 @@ def document(done: Labelled) -> dict[str, Any]:
         "exemplars": done.known.by_class(),
         "not": done.known.by_class(polarity=False),
         "sources": list(done.known.sources),
+        "counts": done.known.counts,
         "remembered": done.remembered,
         "comparisons": [_comparison(one) for one in done.comparisons],
         "notes": done.notes,

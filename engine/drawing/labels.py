@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.drawing.hits import thumbnails
 from engine.labeling.label import Labelled, LabelRun, shown
+from engine.labeling.label_report import apart
 from engine.pictures.grid import Tile, check, grid
 from engine.retrieval.search import Hit
 from engine.store import Store
@@ -19,12 +21,15 @@ CLASSES, ACROSS = 12, 6
 
 
 def paths(path: Path, runs: Sequence[LabelRun]) -> list[Path]:
-    """Return where the picture of each run goes: `path` itself, or with space and threshold in its name for several."""
+    """Return where the picture of each run goes: `path` itself, or with space and threshold in its name for several.
+
+    What a shell would take apart is a hyphen in a name.
+    """
     if len(runs) == 1:
         return [path]
     several = len({run.space for run in runs}) > 1
-    names = [[_cut(run), *([run.space.replace(" + ", "+")] if several else [])][::-1] for run in runs]
-    return [path.with_name("-".join([path.stem, *name]) + path.suffix) for name in names]
+    names = ["-".join([*([run.space.replace(" + ", " and ")] if several else []), _cut(run)]) for run in runs]
+    return [path.with_name(f"{path.stem}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}{path.suffix}") for name in names]
 
 
 def draw_labels(store: Store, done: Labelled, path: Path) -> list[Path]:
@@ -47,7 +52,10 @@ def _cut(run: LabelRun) -> str:
 
 
 def _class(store: Store, done: Labelled, run: LabelRun, code: int, own: NDArray[np.bool_]) -> Iterator[Tile | None]:
-    """Yield two rows of a class: its first exemplar with the accepted ones, below them the rejected ones."""
+    """Yield two rows of a class: its first exemplar with the accepted ones, below them the rejected ones.
+
+    Where none is accepted the rejected ones are beside the exemplar; where none is rejected there is no second row.
+    """
     answer, name = run.answer, run.answer.classes[code]
     first = done.known.ids[(done.known.codes == code) & done.known.polarity][:1]
     accepted = np.flatnonzero((answer.codes == code) & ~own)
@@ -56,8 +64,12 @@ def _class(store: Store, done: Labelled, run: LabelRun, code: int, own: NDArray[
     rejected = rejected[np.argsort(-answer.scores[rejected], kind="stable")][: ACROSS - 1]
     examples = shown(store, first, np.ones(len(first)))
     pictures = thumbnails(store, [one.tobytes() for one in (*first, *run.ids[accepted], *run.ids[rejected])])
-    yield from _row([_exemplar(one, name, pictures) for one in examples], run, accepted, store, pictures, "accepted")
-    yield from _row([None], run, rejected, store, pictures, "rejected")
+    head: list[Tile | None] = [_exemplar(one, name, pictures) for one in examples]
+    if len(accepted):
+        yield from _row(head, run, accepted, store, pictures, "accepted")
+        head = [None]
+    if len(rejected) or not len(accepted):
+        yield from _row(head, run, rejected, store, pictures, "rejected")
 
 
 def _exemplar(one: Hit, name: str, pictures: Mapping[bytes, bytes]) -> Tile:
@@ -74,6 +86,6 @@ def _row(
 ) -> Iterator[Tile | None]:
     tiles: list[Tile | None] = list(head)
     for one in shown(store, run.ids[places], run.answer.scores[places]):
-        tiles.append(Tile(pictures.get(one.id), one.name, f"{word} {one.score:.4f}"))
+        tiles.append(Tile(pictures.get(one.id), one.name, f"{word} {apart(one.score, run.threshold)}"))
     yield from tiles
     yield from [None] * (ACROSS - len(tiles))

@@ -38,7 +38,7 @@ class CollectionLabels:
         return set_label(self.store, spelled(image), label, polarity=not negative)
 
     def unset(self, image: str | bytes, label: str | None = None) -> Edited:
-        """Take back what people said of an image, exemplars included, or what of it concerns one class."""
+        """Take back what was set of an image, all or what concerns one class; where nothing was, its exemplars."""
         from engine.labeling.label_edit import unset_label
 
         return unset_label(self.store, spelled(image), label)

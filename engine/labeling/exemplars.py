@@ -42,6 +42,12 @@ POSITIVE = """
 """
 POINTED = f"SELECT id, label FROM said WHERE polarity AND source = 'exemplar' INTERSECT ({POSITIVE})"
 NEGATIVE = "SELECT DISTINCT id, label FROM said WHERE NOT polarity"
+# An exemplar that a person confirms is one all the same.
+COUNTED = """
+    SELECT source, count(DISTINCT id) FROM said
+    WHERE polarity AND (source = 'exemplar' OR id NOT IN (SELECT id FROM said WHERE source = 'exemplar' AND polarity))
+    GROUP BY source ORDER BY source
+"""
 NEGATIVE_POINTED = f"{NEGATIVE} AND source = 'exemplar'"
 
 
@@ -60,7 +66,7 @@ class Known:
     """What labelers start from: `ids` uint8 (m, 32), of classes `codes` int32 (m,), or not where `polarity` is False.
 
     `sources` says who was asked; `unused` counts exemplars that a person contradicts, and images that two sources of
-    the same rank label differently.
+    the same rank label differently. `counts` are images by whose word they are, also of sources that were not asked.
     """
 
     classes: tuple[str, ...]
@@ -69,6 +75,7 @@ class Known:
     polarity: NDArray[np.bool_]
     sources: tuple[str, ...]
     unused: int
+    counts: dict[str, int]
 
     def by_class(self, *, polarity: bool = True) -> dict[str, list[str]]:
         """Return the ids of each class as hex."""
@@ -132,7 +139,7 @@ def known(store: Store, said: Sequence[Statement], *, everybody: bool) -> Known:
     """
     import duckdb
 
-    rows = _with(statements(store, VOTERS), said)
+    rows = _with(statements(store, VOTERS), statements(store, [EXEMPLAR]), said)
     with duckdb.connect() as database:
         database.register("said", rows)
         pointed = bool(database.sql("SELECT 1 FROM said WHERE source = 'exemplar' AND polarity LIMIT 1").fetchall())
@@ -142,7 +149,8 @@ def known(store: Store, said: Sequence[Statement], *, everybody: bool) -> Known:
         told = database.execute(
             f"SELECT count(DISTINCT id) FROM said WHERE polarity AND source IN {(*sources, '')!r}"
         ).fetchall()[0][0]
-        found = _known(positive, negatives.to_arrow_table(), sources, told - positive.num_rows)
+        counts = dict(database.sql(COUNTED).fetchall())
+        found = _known(positive, negatives.to_arrow_table(), sources, told - positive.num_rows, counts)
     if len(found.classes) == 0:
         raise BadInput("no image is known to be of a class, to find others like it", "name one: --exemplar CLASS=IMAGE")
     lone = {one.label for one in said if not one.polarity} - set(found.classes)
@@ -214,7 +222,8 @@ def _require_no_contradiction(said: Iterable[Statement]) -> None:
             )
 
 
-def _with(rows: pa.Table, said: Sequence[Statement]) -> pa.Table:
+def _with(rows: pa.Table, pointed: pa.Table, said: Sequence[Statement]) -> pa.Table:
+    """Return what is said: what counts of each image, exemplars whatever else is said of them, and what is new."""
     import pyarrow as pa
 
     new = [
@@ -222,10 +231,12 @@ def _with(rows: pa.Table, said: Sequence[Statement]) -> pa.Table:
     ]
     columns = ["id", "label", "polarity", "source", "run"]
     rows = rows.select(columns)
-    return pa.concat_tables([rows, pa.Table.from_pylist(new, rows.schema)])
+    return pa.concat_tables([rows, pointed.select(columns), pa.Table.from_pylist(new, rows.schema)])
 
 
-def _known(positive: pa.Table, negative: pa.Table, sources: tuple[str, ...], unused: int) -> Known:
+def _known(
+    positive: pa.Table, negative: pa.Table, sources: tuple[str, ...], unused: int, counts: dict[str, int]
+) -> Known:
     import pyarrow.compute as pc
 
     classes = pc.unique(positive["label"]).to_pylist()
@@ -240,6 +251,7 @@ def _known(positive: pa.Table, negative: pa.Table, sources: tuple[str, ...], unu
         np.arange(len(positive) + len(negative)) < len(positive),
         sources,
         unused,
+        counts,
     )
 
 

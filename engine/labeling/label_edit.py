@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from engine.compact import compact_if_piled_up
 from engine.ingestion.class_names import checked_name
-from engine.labeling.label_file import read_label_file
-from engine.labeling.labels import append, said_of
+from engine.labeling.label_file import read_label_file, scored_lines
+from engine.labeling.labels import Said, append, said_of
 from engine.labeling.spelling import check_spelling
 from engine.select import labels_of
 from engine.store import Store
@@ -21,11 +21,16 @@ from engine.store.vectors import id_array
 
 @dataclass(frozen=True)
 class Edited:
-    """What became of one image: `label` is the one that counts now; `run` is None if there was nothing to write."""
+    """What became of one image: `label` is the one that counts now; `run` is None if there was nothing to write.
+
+    `taken` is what was taken back; `left` is as what the image is an exemplar still.
+    """
 
     run: str | None
     id: bytes
     label: str | None
+    taken: tuple[Said, ...] = ()
+    left: tuple[Said, ...] = ()
 
 
 def set_label(store: Store, name: str, label: str, *, polarity: bool = True) -> Edited:
@@ -40,23 +45,30 @@ def set_label(store: Store, name: str, label: str, *, polarity: bool = True) -> 
 
 
 def unset_label(store: Store, name: str, label: str | None = None) -> Edited:
-    """Take back what people said of an image, exemplars included: all of it, or what concerns one class.
+    """Take back what was set of an image, all of it or what concerns one class; where nothing was, its exemplars.
 
-    What else is known of it counts again. Raises `NoSuchImage`, `AmbiguousName`.
+    What else is known of it counts again, also that it is an exemplar. Raises `NoSuchImage`, `AmbiguousName`.
     """
     image = resolve(store, name)
-    mine = said_of(store, image)
-    if not mine or (label is not None and label not in mine):
-        return Edited(None, image, labels_of(store, [image]).get(image))
-    return _edit(store, "labels unset", name, label, None)
+    said = said_of(store, image)
+    wanted = [one for one in said if label in (None, one.label)]
+    source = "human" if any(one.source == "human" for one in wanted) else "exemplar"
+    taken = tuple(one for one in wanted if one.source == source)
+    left = tuple(one for one in said if one.source == "exemplar" and one not in taken)
+    if not taken:
+        return Edited(None, image, labels_of(store, [image]).get(image), (), left)
+    done = _edit(store, "labels unset", name, label, None, source=source)
+    return replace(done, taken=taken, left=left)
 
 
-def _edit(store: Store, command: str, name: str, label: str | None, polarity: bool | None) -> Edited:
+def _edit(
+    store: Store, command: str, name: str, label: str | None, polarity: bool | None, *, source: str = "human"
+) -> Edited:
     with store.lock(), store.run(command, {"image": name, "label": label, "polarity": polarity}) as run:
         # Under the lock: no removal goes between.
         image = resolve(store, name)
         ids = np.frombuffer(image, np.uint8)[None]
-        rows = append(store, run.name, ids=ids, labels=[label], source="human", polarity=polarity)
+        rows = append(store, run.name, ids=ids, labels=[label], source=source, polarity=polarity)
         run.result["rows"] = rows
     compact_if_piled_up(store)
     return Edited(run.name, image, labels_of(store, [image]).get(image))
@@ -64,10 +76,11 @@ def _edit(store: Store, command: str, name: str, label: str | None, polarity: bo
 
 @dataclass(frozen=True)
 class Imported:
-    """What a file brought: images by class."""
+    """What a file brought: images by class, and how many lines have a score: a run gave it, and no person."""
 
     run: str
     classes: dict[str, int]
+    scored: int
 
     @property
     def labels(self) -> int:
@@ -89,4 +102,4 @@ def import_labels(store: Store, path: Path) -> Imported:
         classes = {one["values"]: one["counts"] for one in sorted(counts, key=lambda one: one["values"])}
         run.result.update(labels=len(rows), classes=classes)
     compact_if_piled_up(store)
-    return Imported(run.name, classes)
+    return Imported(run.name, classes, scored_lines(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ def read_label_file(store: Store, path: Path) -> pa.Table:
         raise BadInput(f"{path} labels no image", "write a label into the column label")
     names, said = pa.array(labels.keys(), pa.string()), pa.array(labels.values(), pa.string())
     return _once(path, names, resolve_all(store, names, place=str(path)), said)
+
+
+def scored_lines(path: Path) -> int:
+    """Return how many labelled lines of a CSV file that can be read have a score, as an export of a run has."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return sum(bool(row.get("label") and row.get("score")) for row in csv.DictReader(file))
 
 
 def _once(path: Path, names: pa.Array, ids: pa.Array, labels: pa.Array) -> pa.Table:

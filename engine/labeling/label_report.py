@@ -24,6 +24,9 @@ UNKNOWN = -2
 class ClassReport:
     """One class of a run. Scores are those of the images labelled as it; None where there is none to speak of.
 
+    `exemplars` of the labelled images are those that it started from; `closest` is the score of the closest image that
+    got no label.
+
     Precision and recall are taken where truth is known, exemplars left out; `low` and `high` are their 95 % intervals.
     `support` is the number of members that could be found.
     """
@@ -33,6 +36,8 @@ class ClassReport:
     threshold: float | None
     score_low: float | None
     score_high: float | None
+    exemplars: int = 0
+    closest: float | None = None
     support: int | None = None
     precision: float | None = None
     precision_low: float | None = None
@@ -101,19 +106,32 @@ def reports(
     measured = report(right, codes[judged], classes=len(names)) if judged.any() else None
     found = {}
     for code, name in enumerate(names):
-        counted = _counted(codes == code, answer.scores, threshold)
+        near = (answer.best == code) & (answer.codes < 0) & ~own
+        counted = _counted(codes == code, answer.scores, threshold, own=own, near=near)
         if code == len(answer.classes):
             # Nothing says how close an image is to no class.
-            counted = replace(counted, threshold=None, score_low=None, score_high=None)
-        comparable = code in named or code == len(answer.classes)
+            counted = replace(counted, threshold=None, score_low=None, score_high=None, closest=None)
+        # The rest is right of everything where the truth knows none of the classes: that says nothing.
+        comparable = code in named or (code == len(answer.classes) and bool(named))
         found[name] = _measured(counted, measured, code) if measured is not None and comparable else counted
     return found
 
 
-def _counted(labelled: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float) -> ClassReport:
-    own = scores[labelled]
-    low, high = (float(own.min()), float(own.max())) if len(own) else (None, None)
-    return ClassReport(len(own), len(own) / max(1, len(labelled)), number_or_none(threshold), low, high)
+def _counted(
+    labelled: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    threshold: float,
+    *,
+    own: NDArray[np.bool_],
+    near: NDArray[np.bool_],
+) -> ClassReport:
+    theirs = scores[labelled]
+    low, high = (float(theirs.min()), float(theirs.max())) if len(theirs) else (None, None)
+    closest = number_or_none(scores[near].max()) if near.any() else None
+    share = len(theirs) / max(1, len(labelled))
+    return ClassReport(
+        len(theirs), share, number_or_none(threshold), low, high, int(np.count_nonzero(labelled & own)), closest
+    )
 
 
 def _measured(counted: ClassReport, measured: Report, code: int) -> ClassReport:
@@ -130,6 +148,15 @@ def _measured(counted: ClassReport, measured: Report, code: int) -> ClassReport:
         recall_low=recall_low,
         recall_high=recall_high,
     )
+
+
+def apart(score: float, threshold: float | None) -> str:
+    """Return a score with four digits, or with as many more as keep it on its side of the threshold."""
+    for digits in range(4, 17):
+        text = f"{score:.{digits}f}"
+        if threshold is None or (float(text) >= threshold) == (score >= threshold):
+            break
+    return text
 
 
 def number_or_none(value: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,21 @@ def class_names(store: Store) -> list[str]:
     return steady(lambda: [label for (label,) in connect(store).execute(sql).fetchall()])
 
 
-def said_of(store: Store, image: bytes) -> list[str]:
-    """Return the classes that people say an image is of, or is not of."""
-    sql = f"{STANDING} SELECT label FROM standing WHERE id = ? AND source IN {PEOPLE!r}"
-    return steady(lambda: [label for (label,) in connect(store).execute(sql, [image]).fetchall()])
+@dataclass(frozen=True)
+class Said:
+    """What a person says of an image: that it is of class `label`, or is not; `source` is human or exemplar."""
+
+    source: str
+    label: str
+    polarity: bool
+
+
+def said_of(store: Store, image: bytes) -> list[Said]:
+    """Return what people say of an image, and as what it is an exemplar."""
+    sql = f"""
+        {STANDING} SELECT source, label, polarity FROM standing WHERE id = ? AND source IN {PEOPLE!r} ORDER BY ALL
+    """
+    return steady(lambda: [Said(*row) for row in connect(store).execute(sql, [image]).fetchall()])
 
 
 def truth(store: Store, path: Path | None = None) -> pa.Table:

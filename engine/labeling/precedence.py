@@ -32,20 +32,22 @@ STATED = f"""
         FROM labels LEFT JOIN began ON began.run = labels.run LEFT JOIN decided ON decided.run = labels.run
         WHERE kind = 'class' AND source IN {PRECEDENCE!r}
             AND CASE source WHEN 'given' THEN true WHEN 'run' THEN whole AND coalesce(accepted, false)
-                WHEN 'exemplar' THEN whole ELSE whole AND coalesce(accepted, true) END
+                WHEN 'exemplar' THEN whole AND (polarity IS NOT NULL OR coalesce(accepted, true))
+                ELSE whole AND coalesce(accepted, true) END
     )
 """
 
 # A person's statement gives way to a newer one that says the opposite of the same label, that gives the image another
-# label, or that takes it back (polarity NULL; without a label: all that was said of the image).
+# label, or that takes it back (polarity NULL; without a label: all that was said of the image). What people set and
+# the exemplars are taken back each by itself.
 STANDING = f"""
     {STATED},
     said AS (
         SELECT *,
             max(time) FILTER (polarity) OVER same AS yes,
             max(time) FILTER (NOT polarity) OVER same AS no,
-            max(time) FILTER (polarity IS NULL) OVER same AS back,
-            max(time) FILTER (polarity IS NULL AND label IS NULL) OVER (PARTITION BY id) AS all_back,
+            max(time) FILTER (polarity IS NULL) OVER (PARTITION BY id, source, label) AS back,
+            max(time) FILTER (polarity IS NULL AND label IS NULL) OVER (PARTITION BY id, source) AS all_back,
             max(time) FILTER (polarity) OVER (PARTITION BY id, source) AS newest
         FROM stated WHERE source IN {PEOPLE!r}
         WINDOW same AS (PARTITION BY id, label)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import engine
-from engine.drawing.labels import draw_labels
+from engine.drawing.labels import draw_labels, paths
 from engine.errors import BadInput, EmptySpace, NoSuchImage
 from engine.info import runs
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
 from engine.labeling.label import label
-from engine.labeling.label_report import Truth
+from engine.labeling.label_report import Truth, apart
 from engine.labeling.label_rule import Rule
 from engine.labeling.label_scan import at
 from engine.labeling.labels import append, truth
@@ -181,6 +182,46 @@ def test_a_person_outranks_an_exemplar(store):
         append(store, run.name, ids=ids, labels=["sunflower"], source="human", polarity=False)
     done = label(store, Rule(thresholds=[0.6]))
     assert done.known.by_class()["sunflower"] == [resolve(store, "3").hex()]
+
+
+def test_an_exemplar_that_a_person_confirms_is_one_all_the_same(store, engine):
+    before = label(store, Rule(thresholds=[0.6]), exemplars=TWO).runs[0]
+    rows = store.labels.rows(where=f"run = '{before.run}'")
+    ids = np.frombuffer(b"".join(row["id"] for row in rows), np.uint8).reshape(-1, 32)
+    with store.run("labels import", {}) as run:
+        append(store, run.name, ids=ids, labels=[row["label"] for row in rows], source="human")
+    after = label(store, Rule(thresholds=[0.6]))
+    assert written(store, after.runs[0].run) == written(store, before.run)
+    counts = {"exemplar": 2, "human": len(rows) - 2, "given": 340 - len(rows)}
+    assert (after.known.sources, after.known.counts) == (("exemplar",), counts)
+    shown = engine("label", "--threshold", "0.6", "--store", store.path).stderr
+    assert "from 2 exemplars (Leopards 1, sunflower 1); left out, as there are exemplars: " in shown
+    assert f"{len(rows) - 2} labels that people gave and {340 - len(rows)} labels that came with the data" in shown
+
+
+def test_a_class_with_nothing_but_its_exemplar_says_so(store, engine):
+    pairs = [part for one, name in TWO for part in ("--exemplar", f"{one}={name}")]
+    done = engine("label", *pairs, "--threshold", "0.99", "--store", store.path)
+    X, known = examples(store)
+    S = np.sort(X.astype(np.float64) @ known.matrix.astype(np.float64).T, axis=0)
+    assert [line.split("\t")[4:6] for line in done.stdout.splitlines()[1:]] == [["1", "1"]] * 2
+    for code, name in enumerate(CLASSES):
+        assert f"  {name}: only the exemplar; closest other {S[-2, code]:.4f}\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "text"),
+    [(0.69997, 0.7, "0.69997"), (0.6999, 0.7, "0.6999"), (0.7, 0.7, "0.7000"), (0.70003, None, "0.7000"),
+     (0.71234, 0.712339, "0.71234")],
+)  # fmt: skip
+def test_a_score_keeps_to_its_side_of_the_threshold(score, threshold, text):
+    assert apart(score, threshold) == text
+
+
+def test_the_rest_is_not_judged_by_a_truth_that_knows_none_of_the_classes(store, classes):
+    give_truth(store, dict.fromkeys(classes, "something else"))
+    (run,) = label(store, Rule(thresholds=[0.6], none_label="etc"), exemplars=TWO).runs
+    assert [one.precision for one in run.classes.values()] == [None] * 3
 
 
 def test_votes_take_all_labels_there_are(store):
@@ -462,6 +503,18 @@ def test_the_runs_are_drawn(store, tmp_path):
         assert image.size == (20 + 6 * 196, 60 + 4 * 240)
 
 
+def test_names_of_pictures_are_plain_and_no_row_is_empty(store, tmp_path):
+    done = label(store, Rule(thresholds=[0.99]), exemplars=TWO)
+    (drawn,) = draw_labels(store, done, tmp_path / "grid.png")
+    with Image.open(drawn) as image:
+        # Nothing is accepted: each class is one row.
+        assert image.size == (20 + 6 * 196, 60 + 2 * 240)
+    (run,) = done.runs
+    runs = [replace(run, space=space, threshold=None, fpr=0.001) for space in ("a", "b", "a + b")]
+    names = ["g-a-fpr-0.001.png", "g-b-fpr-0.001.png", "g-a-and-b-fpr-0.001.png"]
+    assert [path.name for path in paths(tmp_path / "g.png", runs)] == names
+
+
 def test_the_command(store, engine, classes):
     give_truth(store, classes)
     at_store = ("--store", store.path)
@@ -469,8 +522,8 @@ def test_the_command(store, engine, classes):
     first = json.loads(engine("label", *pairs, "--threshold", "0.6,0.7", "--json", *at_store).stdout)
     assert [run["threshold"] for run in first["runs"]] == [0.6, 0.7]
     assert set(first["runs"][0]["classes"]["sunflower"]) == {
-        "labelled", "coverage", "threshold", "score_low", "score_high", "support", "precision", "precision_low",
-        "precision_high", "recall", "recall_low", "recall_high",
+        "labelled", "exemplars", "coverage", "threshold", "score_low", "score_high", "closest", "support",
+        "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
     }  # fmt: skip
     again = engine("label", "--fpr", "1e-3", "--labeler", "centroid", "--grid", "g.png", *at_store)
     lines = [line.split("\t") for line in again.stdout.splitlines()]

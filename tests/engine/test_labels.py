@@ -18,7 +18,7 @@ from engine.labeling.label_counts import label_counts
 from engine.labeling.label_diff import diff
 from engine.labeling.label_edit import import_labels, set_label, unset_label
 from engine.labeling.label_runs import accept, revert
-from engine.labeling.labels import append, class_names, label_runs, run_labels, statements, truth
+from engine.labeling.labels import Said, append, class_names, label_runs, run_labels, statements, truth
 from engine.labeling.precedence import PRECEDENCE
 from engine.select import all_labels, conflicting, labels_of, matching
 from engine.store import Store
@@ -156,8 +156,14 @@ def test_unset_takes_back_what_people_said_and_no_more(store):
     assert counting(store) == {0: "h"}
     assert unset_label(store, NAMES[0], "h").label == "e"
     assert unset_label(store, NAMES[0], "nobody said it").run is None
+    # What was set goes first; that the image is an exemplar stands, is said, and goes when it is asked once more.
     done = unset_label(store, NAMES[0])
-    assert (done.label, done.run is None) == ("g", False)
+    assert (done.label, done.taken, done.left) == ("e", (Said("human", "n", False),), (Said("exemplar", "e", True),))
+    done = unset_label(store, NAMES[0])
+    assert (done.label, done.taken, done.left) == ("g", (Said("exemplar", "e", True),), ())
+    revert(store, done.run)
+    assert counting(store) == {0: "e"}
+    unset_label(store, NAMES[0])
     assert statements(store, ["human", "exemplar"]).num_rows == 0
     assert unset_label(store, NAMES[0]).run is None
     assert set_label(store, NAMES[0], "h").label == "h"
@@ -492,12 +498,18 @@ def test_the_commands(store, engine, tmp_path):
         return json.loads(engine("labels", *arguments, "--json", "--store", store.path, **options).stdout)
 
     done = told("set", NAMES[0], "x")
-    assert done == {"run": done["run"], "id": ids(store, 0)[0].tobytes().hex(), "image": NAMES[0], "label": "x"}
+    image = {"id": ids(store, 0)[0].tobytes().hex(), "image": NAMES[0]}
+    assert done == {"run": done["run"], **image, "label": "x", "taken": [], "left": []}
     assert told("set", NAMES[0], "x", "--not")["label"] is None
-    assert told("unset", NAMES[0])["label"] is None
+    assert told("unset", NAMES[0])["taken"] == [{"source": "human", "label": "x", "polarity": False}]
+    write(store, "exemplar", 0, "x")
+    engine("labels", "set", NAMES[0], "y", "--store", store.path)
+    for shown in ("x (taken back: y; still an exemplar of x: unset it again to take that back too)",
+                  "no label (taken back: an exemplar of x)", "no label (nothing to take back)"):  # fmt: skip
+        assert engine("labels", "unset", NAMES[0], "--store", store.path).stdout == f"{NAMES[0]}: {shown}\n"
     (tmp_path / "l.csv").write_text("image,label\n1,x\n2,y\n")
     done = told("import", "l.csv")
-    assert done == {"run": done["run"], "labels": 2, "classes": {"x": 1, "y": 1}}
+    assert done == {"run": done["run"], "labels": 2, "classes": {"x": 1, "y": 1}, "scored": 0}
     one, two = labelled(store, {"x": [3, 4]}), labelled(store, {"x": [4]})
     assert told("accept", one) | {"run": None} == {"run": None, "labels": one, "state": "accepted", "others": []}
     assert told("diff", one, two) == {"runs": [one, two], "classes": diff(store, one, two)}
@@ -505,6 +517,11 @@ def test_the_commands(store, engine, tmp_path):
     shown = engine("labels", "--store", store.path)
     assert shown.stdout == "class\tcounts\thuman\trun\nx\t3\t1\t2\ny\t1\t1\t0\n"
     assert f"engine labels accept {two}" in shown.stderr
+    engine("labels", "export", "--run", two, "--output", "run.csv", "--store", store.path)
+    imported = engine("labels", "import", "run.csv", "--store", store.path)
+    assert "1 of them has a score, as an export of a run does, and is a person's word from now on" in imported.stderr
+    assert f"take it back: engine labels revert {imported.stdout.split()[-1]}" in imported.stderr
+    engine("labels", "revert", imported.stdout.split()[-1], "--store", store.path)
     assert told("revert", one)["state"] == "reverted"
     assert f"{one} was reverted already" in engine("labels", "revert", one, "--store", store.path).stdout
     wrong = engine("labels", "--store", store.path, "set", "1", "x", check=False)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.output import FILE, counted, emit, json_option, store_option, table
+from engine.cli.output import FILE, counted, emit, json_option, say, store_option, table
 
 if TYPE_CHECKING:
     from engine.labeling.label_edit import Edited
+    from engine.labeling.labels import Said
 
 
 @click.command("set")
@@ -33,7 +35,10 @@ def set_command(*, image: str, label: str, negative: bool, store: Path, json: bo
 @store_option
 @json_option
 def unset_command(*, image: str, label: str | None, store: Path, json: bool) -> None:
-    """Take back what you said of an image, exemplars included; what else is known counts again."""
+    """Take back what you set; where nothing was set, what the image is an exemplar of.
+
+    What else is known of it counts again.
+    """
     from engine.labeling.label_edit import unset_label
     from engine.store import Store
 
@@ -42,10 +47,19 @@ def unset_command(*, image: str, label: str | None, store: Path, json: bool) -> 
 
 def _show(image: str, done: Edited, *, json: bool) -> None:
     if json:
-        emit({"run": done.run, "id": done.id.hex(), "image": image, "label": done.label})
+        said = {name: [asdict(one) for one in part] for name, part in (("taken", done.taken), ("left", done.left))}
+        emit({"run": done.run, "id": done.id.hex(), "image": image, "label": done.label, **said})
         return
-    nothing = "" if done.run else " (nothing to take back)"
-    print(f"{image}: {'no label' if done.label is None else done.label}{nothing}")
+    notes = [f"taken back: {', '.join(map(_words, done.taken))}"] if done.taken else []
+    notes += [] if done.run else ["nothing to take back"]
+    notes += [f"still {', '.join(map(_words, done.left))}: unset it again to take that back too"] if done.left else []
+    more = f" ({'; '.join(notes)})" if notes else ""
+    print(f"{image}: {'no label' if done.label is None else done.label}{more}")
+
+
+def _words(one: Said) -> str:
+    what = one.label if one.polarity else f"not {one.label}"
+    return what if one.source == "human" else f"an exemplar of {what}"
 
 
 @click.command("import")
@@ -59,7 +73,13 @@ def import_command(*, file: Path, store: Path, json: bool) -> None:
 
     done = import_labels(Store.open(store), file)
     if json:
-        emit({"run": done.run, "labels": done.labels, "classes": done.classes})
+        emit({"run": done.run, "labels": done.labels, "classes": done.classes, "scored": done.scored})
         return
     table(("class", "images"), done.classes.items())
     print(f"{counted(done.labels, 'image')} labelled in run {done.run}")
+    if done.scored:
+        verbs, pronoun = (("has", "is"), "it") if done.scored == 1 else (("have", "are"), "them")
+        say(
+            f"{done.scored} of them {verbs[0]} a score, as an export of a run does, and {verbs[1]} a person's word "
+            f"from now on; take {pronoun} back: engine labels revert {done.run}"
+        )
