@@ -261,15 +261,17 @@ class Collection:
         run: str | None = None,
         *,
         truth: str | PathLike[str] | None = None,
+        names: Mapping[str, str] | None = None,
         output: str | PathLike[str] | None = None,
     ) -> Evaluation:
         """Return how the labels of a run (default: the newest) compare with the truth in the store, or in a CSV file.
 
+        `names` maps classes of the run to what the truth calls them.
         With `output`, curves.png and confusion.png are drawn into that folder. Raises `BadInput`.
         """
         from engine.labeling.evaluate import evaluate
 
-        found = evaluate(self.store, run, truth=truth)
+        found = evaluate(self.store, run, truth=truth, names=names)
         if output is not None:
             from engine.drawing.evaluation import draw_evaluation
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,13 @@ def command(
 
 
 def _row(one: Measured, found: Diagnosis) -> tuple[Any, ...]:
+    from engine.labeling.diagnosis import percent
+
     needed, measured = one.separation.needed, one.separation
     mark = "recommended" if one.space == found.recommended else ""
     return (
         one.space, one.dim, f"{one.coverage:.1%}", measured.knn_agreement, measured.silhouette, needed.threshold,
-        needed.precision, needed.recall, f"{one.fpr:.1g}", mark,
+        needed.precision, needed.recall, None if isnan(one.fpr) else percent(one.fpr), mark,
     )  # fmt: skip
 
 

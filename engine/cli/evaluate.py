@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.cli.label import Pair
+from engine.cli.label_output import cut
 from engine.cli.output import FILE, counted, emit, json_option, known, say, store_option, table
 
 # Pairs of classes that are named.
@@ -21,10 +23,25 @@ if TYPE_CHECKING:
 @click.command
 @click.option("--run", help="The label run (default: the newest).")
 @click.option("--truth", type=FILE, help="CSV image,label (default: the labels of role truth in the store).")
+@click.option(
+    "--map",
+    "names",
+    type=Pair("CLASS=TRUTH", "--map Character2=umbrella"),
+    multiple=True,
+    help="What the truth calls a class of the run.",
+)
 @click.option("--output", type=FILE, help="Write curves.png and confusion.png into this folder.")
 @store_option
 @json_option
-def command(*, run: str | None, truth: Path | None, output: Path | None, store: Path, json: bool) -> None:
+def command(
+    *,
+    run: str | None,
+    truth: Path | None,
+    names: Sequence[tuple[str, str]],
+    output: Path | None,
+    store: Path,
+    json: bool,
+) -> None:
     """Compare the labels of a run with the truth: precision, recall, curves and confusions.
 
     The run's exemplars are left out of every count.
@@ -32,7 +49,7 @@ def command(*, run: str | None, truth: Path | None, output: Path | None, store: 
     from engine.labeling.evaluate import evaluate
     from engine.store import Store
 
-    found = evaluate(Store.open(store), run, truth=truth)
+    found = evaluate(Store.open(store), run, truth=truth, names=dict(names))
     drawn: Sequence[Path] = ()
     if output is not None:
         from engine.drawing.evaluation import draw_evaluation
@@ -72,6 +89,8 @@ def summary(found: Evaluation) -> str:
     """Return the figures for all classes together, and what was left out of them."""
     measured = found.report
     text = (
+        f"run {found.run}: {found.details['labeler']} in space {found.details['space']} at "
+        f"{cut(found.details['threshold'], found.details.get('fpr'))}\n"
         f"accuracy {measured.accuracy:.4f}, balanced accuracy {measured.balanced_accuracy:.4f}, coverage "
         f"{measured.covered:.4f} of {counted(found.images, 'image')} with a truth; left out: "
         f"{counted(found.exemplars, 'exemplar')}"

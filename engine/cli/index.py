@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,7 +73,7 @@ def command(
     if found["bytes"]:
         print(
             f"  measured with {found['queries']} rows held out: {1000 * found['seconds_a_query']:.2f} ms a query; "
-            f"built in {found['seconds']:.1f} s, {human(found['bytes'])}"
+            f"{_work(found)}, {human(found['bytes'])}"
         )
     else:
         print("  every row is compared; nothing is built" + ("; the index before is gone" if found["dropped"] else ""))
@@ -80,3 +81,14 @@ def command(
         say("so few rows train no index: searches compare every row; when there are more: engine index --update")
     if not found["reached"]:
         say(f"no effort of this index reaches a recall of {found['target']}; try another --kind, or --kind exact")
+
+
+def _work(found: dict[str, Any]) -> str:
+    """Return what was done and how long it took."""
+    if "added" not in found:
+        return f"built in {found['seconds']:.1f} s"
+    if found["added"] is None:
+        return f"built anew in {found['seconds']:.1f} s, for rows of it were removed"
+    if found["added"] == 0:
+        return "nothing came since"
+    return f"{counted(found['added'], 'row')} added and all measured again in {found['update_seconds']:.1f} s"

@@ -14,15 +14,17 @@ from engine.errors import BadInput
 
 
 class Pair(click.ParamType):
-    """CLASS=IMAGE."""
+    """A class and something else, CLASS=IMAGE for instance."""
 
-    name = "CLASS=IMAGE"
+    def __init__(self, name: str = "CLASS=IMAGE", example: str = "--exemplar sunflower=3048") -> None:
+        self.name, self.example = name, example
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return (class, image name)."""
+        """Return (class, what it is given)."""
         label, equals, image = str(value).partition("=")
         if not equals or not image:
-            raise BadInput(f"{value!r} names no class and image", "write CLASS=IMAGE: --exemplar sunflower=3048")
+            two = self.name.lower().replace("=", " and ")
+            raise BadInput(f"{value!r} names no {two}", f"write {self.name}: {self.example}")
         return label, image
 
 

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.output import counted, say, table
-from engine.labeling.label_report import apart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,11 +66,13 @@ def _start(known: Known) -> str:
 
 
 def _line(run: LabelRun, name: str, one: ClassReport) -> tuple[Any, ...]:
+    from engine.labeling.label_report import apart
+
     ends = [apart(score, run.threshold) for score in (one.score_low, one.score_high) if score is not None]
     return (
         run.space,
         run.labeler,
-        _cut(run.threshold, run.fpr),
+        cut(run.threshold, run.fpr),
         name,
         one.labelled,
         one.exemplars,
@@ -82,7 +83,8 @@ def _line(run: LabelRun, name: str, one: ClassReport) -> tuple[Any, ...]:
     )
 
 
-def _cut(threshold: float | None, fpr: float | None) -> str:
+def cut(threshold: float | None, fpr: float | None) -> str:
+    """Return a threshold as people read it, with the rate of random pairs that reach it where that is known."""
     rate = "" if fpr is None else f" (fpr {fpr:.1e})"
     return f"{'each its own' if threshold is None else f'{threshold:.4g}'}{rate}"
 
@@ -125,6 +127,8 @@ def _number(value: float) -> str:
 
 def _alone(run: LabelRun) -> Iterator[str]:
     """Yield a line for each class that nothing but its exemplars was labelled as."""
+    from engine.labeling.label_report import apart
+
     for name, one in run.classes.items():
         if one.exemplars and one.labelled == one.exemplars:
             only = "the exemplar" if one.exemplars == 1 else f"its {one.exemplars} exemplars"
@@ -134,7 +138,7 @@ def _alone(run: LabelRun) -> Iterator[str]:
 
 def _summary(run: LabelRun) -> str:
     labelled = sum(one.labelled for one in run.classes.values())
-    text = f"run {run.run}: {run.labeler} in space {run.space} at {_cut(run.threshold, run.fpr)}, "
+    text = f"run {run.run}: {run.labeler} in space {run.space} at {cut(run.threshold, run.fpr)}, "
     text += f"{labelled} of {counted(run.images, 'image')} labelled in {run.seconds:.3f} s"
     if run.conflicts:
         named = ", ".join(hit.name for hit in run.conflicting)

@@ -23,6 +23,7 @@ RATE = 1e-3
 class Measured:
     """A space and how it separates the labels.
 
+    brought   its vectors came with --vectors: no encoder makes them of a picture
     coverage  the share of the labelled images that have a vector in it
     fpr       the share of random pairs of all its images that reach the threshold needed; nan where none is
     alike     classes all of whose pairs are near duplicates in it
@@ -32,6 +33,7 @@ class Measured:
     fingerprint: str
     dim: int
     fused: bool
+    brought: bool
     coverage: float
     separation: Separation
     fpr: float
@@ -73,7 +75,8 @@ class Diagnosis:
     def words(self) -> list[str]:
         """Return the findings as sentences: which space, how sure that is, what a threshold means, what to type."""
         doubt = [] if self.difference is None else [_doubt(self, self.difference)]
-        return [_best(self), *doubt, _threshold(self), _next(self)]
+        closed = [f"Space {self.recommended} was brought: it takes no new pictures."] if self.chosen.brought else []
+        return [_best(self), *doubt, *closed, _threshold(self), _next(self)]
 
 
 def _best(found: Diagnosis) -> str:

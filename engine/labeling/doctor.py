@@ -30,6 +30,8 @@ NEIGHBOURS = 10
 MOST = 20_000
 # With fewer a share moves by three points and more with each image.
 FEW = 30
+# Classes that a warning names.
+NAMED = 5
 SEED = 0
 
 
@@ -79,13 +81,13 @@ def doctor(
 class _Sample:
     """The labelled images that are measured: `rows` (s,) among all of them, of classes `codes` int32 (s,).
 
-    `small` counts the classes that are left out.
+    `small` are the classes that are left out.
     """
 
     rows: NDArray[np.int64]
     codes: NDArray[np.int32]
     classes: list[str]
-    small: int
+    small: list[str]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -149,13 +151,15 @@ def _sample(column: pa.ChunkedArray, positions: Sequence[NDArray[np.int64]], nam
             "--space NAME; or use labels kept for evaluation: --truth",
         )
     rows = rows[large[codes[rows]]]
-    return _Sample(rows, codes[rows], classes, len(classes) - int(np.count_nonzero(large)))
+    small = [name for name, kept in zip(classes, large, strict=False) if not kept] + classes[len(large) :]
+    return _Sample(rows, codes[rows], classes, small)
 
 
 def _warnings(sample: _Sample, conflicting: int, measured: Sequence[Measured]) -> list[str]:
+    few = ", ".join(sample.small[:NAMED]) + (f" and {len(sample.small) - NAMED} more" * (len(sample.small) > NAMED))
     found = {
         f"images left out because several labels count alike: {conflicting}; see engine labels": conflicting,
-        f"classes left out because fewer than two of their images can be measured: {sample.small}": sample.small,
+        f"classes left out because fewer than two of their images can be measured: {few}": len(sample.small),
         f"{len(sample.rows)} labelled images are few: figures change with every label more": len(sample.rows) < FEW,
     }
     alike = [name for name in sample.classes if all(name in one.alike for one in measured)]
@@ -181,6 +185,7 @@ def _measured(
         space.fingerprint,
         space.dim,
         space.encoder == "fused",
+        space.encoder == "user",
         float(np.mean(places >= 0)),
         found,
         np.nan if np.isnan(needed) else float(background(store, space, vectors).fpr(np.array([needed]))[0]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from engine.store import Store
 from engine.store.table import literal
 from engine.store.vectors import id_array, sort_key
 from labelers.metrics import Curve, Report, precision_coverage, report, roc
+
+# Classes that an error names.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -67,17 +72,30 @@ class _Rows:
         return _Rows(self.ids[keep], self.truth[keep], self.answer[keep], self.scores[keep])
 
 
-def evaluate(store: Store, run: str | None = None, *, truth: str | PathLike[str] | None = None) -> Evaluation:
+def evaluate(
+    store: Store,
+    run: str | None = None,
+    *,
+    truth: str | PathLike[str] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Evaluation:
     """Return how the labels of `run` compare with the truth in the store, or in a CSV file `truth` (image,label).
 
-    Without a name it is the newest label run. Images without a truth count nowhere; those without a label, or whose
-    class the run does not know, count as none.
-    Raises `BadInput` if `run` is no label run, and where there is no truth.
+    Without a name it is the newest label run. `names` maps classes of the run to what the truth calls them.
+    Images without a truth count nowhere; those without a label, or whose class the run does not know, count as none.
+    Raises `BadInput` if `run` is no label run, where there is no truth, and where it knows no class of the run.
     """
     run = newest_run(store) if run is None else run
     written, details = labels.run_labels(store, run), _details(store, run)
     known, conflicting = agreed(labels.truth(store, None if truth is None else Path(truth)))
-    every = _joined(known, written, details["classes"])
+    classes = _renamed(run, details["classes"], names or {})
+    every = _joined(known, written, details["classes"], classes)
+    if len(every.ids) and not (every.truth >= 0).any():
+        theirs = sorted(pc.unique(known["label"]).to_pylist())
+        raise BadInput(
+            f"the truth knows no class of run {run} ({_some(classes)}); it has {_some(theirs)}",
+            f"say what is called what: --map {quote(details['classes'][0] + '=' + theirs[0])}",
+        )
     given = np.isin(sort_key(every.ids), sort_key(exemplar_ids(details)))
     rows = every.where(~given)
     if len(rows.ids) == 0:
@@ -91,7 +109,7 @@ def evaluate(store: Store, run: str | None = None, *, truth: str | PathLike[str]
     return Evaluation(
         run,
         details,
-        tuple(details["classes"]),
+        tuple(classes),
         report(rows.truth, rows.answer, classes=len(codes)),
         len(rows.ids),
         int(np.count_nonzero(given)),
@@ -116,15 +134,32 @@ def newest_run(store: Store) -> str:
     return newest
 
 
+def _renamed(run: str, classes: list[str], names: Mapping[str, str]) -> list[str]:
+    """Return what the truth calls the classes of a run; raise `BadInput` for names of others, or one for two."""
+    if unknown := sorted(names.keys() - set(classes)):
+        raise BadInput(f"run {run} has no class {unknown[0]!r}; it has {_some(classes)}", "--map CLASS=TRUTH")
+    renamed = [names.get(name, name) for name in classes]
+    if twice := [name for name in renamed if renamed.count(name) > 1]:
+        raise BadInput(
+            f"two classes of run {run} would be {twice[0]!r}", "give each a name of its own: --map CLASS=TRUTH"
+        )
+    return renamed
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
 def _details(store: Store, run: str) -> dict[str, Any]:
     rows = store.runs.rows(["details"], f"run = {literal(run)} AND event = 'start'")
     details: dict[str, Any] = json.loads(rows[0]["details"])
     return details
 
 
-def _joined(known: pa.Table, written: pa.Table, classes: list[str]) -> _Rows:
-    """Return the images with a truth and what the run wrote of them."""
-    ids, truth = id_array(known["id"]), _codes(known["label"], classes)
+def _joined(known: pa.Table, written: pa.Table, classes: list[str], renamed: list[str]) -> _Rows:
+    """Return the images with a truth, which calls the classes as `renamed` does, and what the run wrote of them."""
+    ids, truth = id_array(known["id"]), _codes(known["label"], renamed)
     answer, scores = np.full(len(ids), -1, np.int32), np.full(len(ids), -np.inf)
     said = _codes(written["label"], classes)
     # Both in the order of ids; a class of its own for the rest is an answer of none.

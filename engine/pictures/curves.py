@@ -38,7 +38,8 @@ def curves(
     for axes in (left, right):
         axes.set_xscale("log")
         axes.set(xlim=(LEAST, 1.05), ylim=(-0.01, 1.02))
-        axes.legend(fontsize=8, frameon=False, loc="best")
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize=8, frameon=False, loc="best")
     if note:
         figure.supxlabel(note, fontsize=8, color=QUIET, x=0.01, ha="left")
     return png.save(path, lambda name: figure.savefig(name, dpi=110))

@@ -96,7 +96,8 @@ def build(
 def update(store: Store, space: str | None = None, *, progress: Progress | None = None) -> dict[str, Any]:
     """Add to a space's index what came after it was built, and measure it again; return as `build` does.
 
-    Where rows of the index are gone from the space, it is built anew. Raises `BadInput` if the space has no index.
+    `added` is how many rows came and `update_seconds` what that took; `seconds` stays what the build took. Where rows
+    of the index are gone from the space, it is built anew, and `added` is None. Raises `BadInput` if there is no index.
     """
     chosen = _indexable(store, space)
     told = progress or Silent()
@@ -107,13 +108,14 @@ def update(store: Store, space: str | None = None, *, progress: Progress | None 
         if kept is None:
             raise BadInput(f"space {chosen.name!r} has no index", f"build one: engine index --space {chosen.name}")
         if not kept.newer and not kept.state["gone"]:
-            return summary(kept.state)
+            return {**summary(kept.state), "added": 0, "update_seconds": 0.0}
         if not kept.state["gone"]:
             return _extended(store, chosen, vectors, kept, told)
     texts = {name: str(value) for name, value in kept.state["params"].items()}
-    return build(
+    made = build(
         store, chosen.name, kind=kept.state["kind"], params=texts, recall=kept.state["target"], progress=progress
     )
+    return {**made, "added": None, "update_seconds": made["seconds"]}
 
 
 def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex, told: Progress) -> dict[str, Any]:
@@ -129,8 +131,9 @@ def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex,
     held = np.concatenate([vectors.positions(old), fresh])
     told.begin(f"measuring with {len(held)} rows held out", None)
     found = _measured(kept.index, vectors.matrix, held, kept.state["target"], order)
-    state = {**kept.state, **found, "trained": _trained(kept.index), "seconds": round(time.monotonic() - began, 3)}
-    return summary(write(store, space, kept.index, vectors, order, held, state))
+    state = {**kept.state, **found, "trained": _trained(kept.index)}
+    done = summary(write(store, space, kept.index, vectors, order, held, state))
+    return {**done, "added": len(newer), "update_seconds": round(time.monotonic() - began, 3)}
 
 
 def _indexable(store: Store, space: str | None) -> Space:

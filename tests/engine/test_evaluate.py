@@ -24,6 +24,8 @@ from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
 from engine.labeling import labels
 from engine.labeling.evaluate import evaluate
+from engine.pictures.chart import Line
+from engine.pictures.curves import curves
 from engine.store import Store
 from tests.engine.colour import SPEC, picture, write_tar
 from tests.engine.label_runs import label_run
@@ -78,6 +80,31 @@ def test_counts_worked_out_by_hand(store, run):
     assert measured.f1.tolist() == pytest.approx([1 / 2, 2 / 3])
     assert (measured.accuracy, measured.covered) == (0.6, 0.6)
     assert measured.balanced_accuracy == pytest.approx((0.5 + 0.5 + 1) / 3)
+
+
+def test_classes_may_have_other_names_in_the_truth(store, tmp_path, engine):
+    run = label_run(store, {"Character1": ["r0"], "green": ["g0"]}, 0.9)
+    found = evaluate(store, run, names={"Character1": "red"})
+    assert found.classes == ("red", "green")
+    assert found.report.confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
+    assert evaluate(store, run).unknown == 3
+    for names, message in (({"nobody": "red"}, "no class 'nobody'"), ({"Character1": "green"}, "would be 'green'")):
+        with pytest.raises(BadInput, match=message):
+            evaluate(store, run, names=names)
+    (tmp_path / "t.csv").write_text("image,label\nr1.png,warm\nb0.png,cold\n")
+    with pytest.raises(BadInput, match=r"knows no class of run .* \(Character1, green\); it has cold, warm") as caught:
+        evaluate(store, run, truth=tmp_path / "t.csv")
+    assert caught.value.remedy == "say what is called what: --map Character1=cold"
+    shown = engine("evaluate", "--run", run, "--map", "Character1=red", "--output", "out", "--store", store.path)
+    assert shown.stderr.startswith(f"run {run}: nearest in space colour at 0.9\naccuracy 0.6000")
+    assert "Warning" not in shown.stderr
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_without_a_curve_has_no_legend(tmp_path):
+    assert curves(
+        [], [], Line("all", np.array([0.5]), np.array([1.0]), None), tmp_path / "c.png", title="none"
+    ).exists()
 
 
 def test_curves_cover_what_the_run_rejected(store, run):

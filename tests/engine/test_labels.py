@@ -524,5 +524,12 @@ def test_the_commands(store, engine, tmp_path):
     engine("labels", "revert", imported.stdout.split()[-1], "--store", store.path)
     assert told("revert", one)["state"] == "reverted"
     assert f"{one} was reverted already" in engine("labels", "revert", one, "--store", store.path).stdout
+    for number in range(6):
+        labelled(store, {"x": [number]})
+    write(store, "truth", 5, "true")
+    told_all, told_some = (engine("labels", *more, "--store", store.path) for more in (("--all",), ()))
+    assert told_all.stderr.count("proposed: ") == told_some.stderr.count("proposed: ") + 2 == 7
+    assert "and 3 older runs: engine labels --all" in told_some.stderr
+    assert "truth, for evaluation: 1 image of 1 class" in told_some.stderr and "true" not in told_some.stdout
     wrong = engine("labels", "--store", store.path, "set", "1", "x", check=False)
     assert (wrong.returncode, "engine labels set" in wrong.stderr) == (2, True)
