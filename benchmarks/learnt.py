@@ -148,11 +148,11 @@ def _trained(subject: Subject, config: Config, head: bool, progress: Progress) -
     from engine.encoders.autoencoder.training import train
 
     pixels = squares(subject, progress)
-    progress.begin("train autoencoder", config.steps * config.batch)
+    progress.begin("train autoencoder", config.steps, "steps")
 
     def told(seen: int, status: str) -> None:
         progress.stand(status)
-        progress.advance(seen)
+        progress.advance(1)
 
     began = time.monotonic()
     labels = subject.codes.astype(np.int64) if head else None

@@ -70,6 +70,6 @@ class FingerprintMismatch(EngineError):
 
 
 class Interrupted(EngineError):
-    """Ctrl-C; what was done until then is stored."""
+    """Ctrl-C or SIGTERM; what was done until then is stored."""
 
     exit_code = 130

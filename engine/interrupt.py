@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when nothing is torn."""
+"""Ctrl-C, and SIGTERM which counts like it, at a moment when nothing is torn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,28 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def terminated_gently() -> Iterator[None]:
+    """Take SIGTERM (from `timeout`, systemd, a shutdown) as Ctrl-C, unless somebody handles or ignores it already."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # Ctrl-C may be deferred now; where it is ignored, as in the background of a script, this is not.
+        current = signal.getsignal(signal.SIGINT)
+        if not callable(current):
+            raise KeyboardInterrupt
+        current(signal.SIGINT, frame)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Who is told how far long work has come."""
 
-    def begin(self, what: str, total: int | None) -> None:
-        """Say what begins, and how many images it has if that is known."""
+    def begin(self, what: str, total: int | None, unit: str = "images") -> None:
+        """Say what begins, and how many images (or other units) it has if that is known."""
         ...
 
     def advance(self, images: int, rejected: int = 0) -> None: ...
@@ -26,7 +26,7 @@ class Progress(Protocol):
 class Silent:
     """Reports nothing."""
 
-    def begin(self, what: str, total: int | None) -> None:
+    def begin(self, what: str, total: int | None, unit: str = "images") -> None:
         return
 
     def advance(self, images: int, rejected: int = 0) -> None:

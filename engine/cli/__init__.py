@@ -13,6 +13,7 @@ import click
 import engine
 from engine.cli.output import fail, give_up_stdout
 from engine.errors import DiskFull, EngineError, Interrupted
+from engine.interrupt import terminated_gently
 
 COMMANDS = {
     "ingest": "engine.cli.ingest:command",
@@ -64,7 +65,7 @@ def app() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 done but not whole, 2 an error, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 done but not whole, 2 an error, 130 stopped by Ctrl-C or SIGTERM."""
     # Threads that wait spin otherwise, and take the cores from those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -76,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # An argument may hold bytes that are no text. They come out as \udcXX, which is also how JSON spells them.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _run(given)
-        sys.stdout.flush()
+        with terminated_gently():
+            code = _run(given)
+            sys.stdout.flush()
     except EngineError as error:
         fail(error, json=json)
     except click.ClickException as error:

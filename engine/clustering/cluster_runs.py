@@ -38,6 +38,12 @@ class ClusterRun:
         return found
 
     @property
+    def metrics(self) -> dict[str, float | None]:
+        """Return the figures by name: `silhouette`, and those against the known classes, None where there are none."""
+        found: dict[str, float | None] = self.result["metrics"]
+        return found
+
+    @property
     def sizes(self) -> NDArray[np.int64]:
         return np.bincount(self.codes[self.codes >= 0], minlength=self.k)
 

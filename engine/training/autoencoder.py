@@ -45,7 +45,8 @@ LEAST = 200
 class Learnt:
     """What a training left: the `model` and its space, `about` it, and whether it had been `trained` before.
 
-    `corrupt` thumbnails were left out; `rows` vectors were written; `lacking` images have none.
+    `corrupt` thumbnails were left out; `rows` vectors were written; `lacking` images have none. The spaces `followers`
+    are fused from this one, and were made anew of it.
     """
 
     run: str
@@ -57,6 +58,7 @@ class Learnt:
     lacking: int
     seconds: float
     note: str
+    followers: tuple[Space, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,15 @@ def train_autoencoder(
             encoder = encoders.load(f"{KIND}:{about['model']}", space=space, cache=store.cache)
             filled = embed(store, encoder, aside=True, workers=workers, progress=progress)
         made = space_of(encoder)
-        lacking = _point(store, made, run)
+        lacking, followers = _point(store, made, run)
         shutil.rmtree(folder, ignore_errors=True)
         (store.cache / "training" / f"{key}.lock").unlink(missing_ok=True)
         run.result.update(model=about["model"], fingerprint=made.fingerprint, rows=filled.rows, lacking=lacking)
     seconds = time.monotonic() - started
     note = encoder.note if filled.rows else ""
-    return Learnt(run.name, about["model"], made, about, about["corrupt"], filled.rows, lacking, seconds, note)
+    return Learnt(
+        run.name, about["model"], made, about, about["corrupt"], filled.rows, lacking, seconds, note, followers
+    )
 
 
 def _check_space(store: Store, name: str) -> None:
@@ -158,11 +162,15 @@ def _train(
         _check_number(len(pictures.rows), "pictures", f" ({pictures.corrupt} damaged thumbnails are left out)")
     check_variety(pictures)
     kept = folder / "state.safetensors"
-    progress.begin("train autoencoder", config.steps * config.batch)
+    state = _state(kept)
+    progress.begin("train autoencoder", config.steps, "steps")
+    if state is not None:
+        progress.note(f"going on after {state['step']} of {config.steps} steps")
+        progress.advance(int(state["step"]))
 
     def told(pictures: int, status: str) -> None:
         progress.stand(status)
-        progress.advance(pictures)
+        progress.advance(1)
 
     with deferred() as interrupted:
         done = train(
@@ -170,7 +178,7 @@ def _train(
             config,
             rows=pictures.rows,
             labels=subject.codes,
-            state=_state(kept),
+            state=state,
             keep=lambda state: write_whole(kept, _packed(state)),
             told=told,
             interrupted=interrupted,
@@ -222,8 +230,8 @@ def _about(pictures: Pictures, subject: Subject, config: Config, done: Trained) 
     }
 
 
-def _point(store: Store, made: Space, run: Run) -> int:
-    """Let the name of `made` stand for it, and the fused spaces follow, all in one commit; return what it lacks.
+def _point(store: Store, made: Space, run: Run) -> tuple[int, tuple[Space, ...]]:
+    """Let the name of `made` stand for it, the fused spaces follow, in one commit; return what it lacks and those.
 
     Raises `BadInput` if the space that answers now has vectors that the new one has not.
     """
@@ -237,12 +245,13 @@ def _point(store: Store, made: Space, run: Run) -> int:
                     f"{lacking} images have no vector of the new model, so space {made.name!r} stays what it was",
                     "see which sources changed: engine verify --bytes; then the same command again",
                 )
-            store.point([made, *_followers(store, {**spaces, made.name: made}, made)], run.name)
+            followers = _followers(store, {**spaces, made.name: made}, made)
+            store.point([made, *followers], run.name)
     except StoreBusy as busy:
         raise StoreBusy(
             f"space {made.name!r} is full, but {busy.message}", "wait for it, then give the same command again"
         ) from None
-    return lacking
+    return lacking, tuple(followers)
 
 
 def _followers(store: Store, spaces: dict[str, Space], made: Space) -> list[Space]:

@@ -36,10 +36,10 @@ class Worker:
         self.connection, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=serve, args=(theirs, self.memory, self.settings), daemon=True)
         self.greeted = False
-        # Ctrl-C goes to the whole process group; the parent decides what is finished first. The tracker's start, which
-        # would come with the first process's, unblocks it again.
+        # Ctrl-C goes to the whole process group, and so does the SIGTERM of `timeout`; the parent decides what is
+        # finished first. The tracker's start, which would come with the first process's, unblocks them again.
         resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self.process.start()
         finally:

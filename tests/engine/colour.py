@@ -55,7 +55,7 @@ class Notes:
     def __init__(self):
         self.notes = []
 
-    def begin(self, what, total):
+    def begin(self, what, total, unit="images"):
         pass
 
     def advance(self, images, rejected=0):

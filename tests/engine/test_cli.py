@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from engine.cli import COMMANDS, main
+from engine.cli.progress import Drawn
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
+from engine.interrupt import deferred, terminated_gently
 from tests.engine.colour import BLUE, GREEN, RED, SPEC, picture, write_tar
 
 ROOT = Path(__file__).parents[2]
@@ -395,6 +399,41 @@ def test_ctrl_c(run, made, monkeypatch):
     code, out, err = run(made, "info", "--json")
     assert (code, document(out)["error"]["kind"]) == (130, "Interrupted")
     assert err == "engine: stopped; give the same command again\n"
+
+
+def test_sigterm_counts_like_ctrl_c(run, made, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("engine.info.info", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    code, out, err = run(made, "info")
+    assert (code, out, err) == (130, "", "engine: stopped; give the same command again\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_waits_where_ctrl_c_waits_and_is_heard_where_that_is_ignored():
+    with terminated_gently(), deferred() as interrupted:
+        assert not interrupted()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupted()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with terminated_gently(), pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_progress_counts_units_and_says_what_is_left_once_it_is_known(monkeypatch, capsys):
+    clock = iter([0.0, 0.0, 4.0, 12.0, 24.0])
+    monkeypatch.setattr("engine.cli.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    drawn = Drawn()
+    drawn.begin("train", 100, "steps")
+    # What an earlier run had done comes first, and says nothing about the speed.
+    for steps in (40, 8, 12):
+        drawn.advance(steps)
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 48 of 100 steps, 1.0/s, 52 s left",
+        "train: 60 of 100 steps, 1.0/s, 40 s left",
+    ]
 
 
 # --- in processes of their own ---

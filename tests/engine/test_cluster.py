@@ -455,7 +455,7 @@ def test_the_commands(store, engine, tmp_path):
     assert [one["images"] for one in json.loads(shown.stdout)["clusters"]] == list(SIZES.values())
     assert (tmp_path / "all.png").exists()
     lines = engine("cluster", "show", found["run"], "--cluster", "1", "--grid", "one.png", *at).stdout.splitlines()
-    assert lines[0].split("\t") == ["cluster", "images", "share", "medoid", "score", "class", "purity"]
+    assert lines[0].split("\t") == ["cluster", "images", "share", "mean score", "medoid", "class", "purity"]
     assert lines[2].split("\t")[-2:] == ["green", "1.0000"]
     compared = json.loads(engine("cluster", "compare", found["run"], other["run"], "--json", *at).stdout)
     assert compared["images"] == 64 and compared["metrics"]["homogeneity"] < 1
@@ -488,6 +488,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(store, engine, arguments, said):
 def test_the_python_api_says_the_same(store):
     collection = package.open(store.path)
     found = collection.cluster("kmeans", k=3)
+    assert found.metrics == found.result["metrics"]
+    # The whole computation, not only the writing.
+    assert runs(collection.store)[-1]["seconds"] >= found.result["seconds"]
     assert [one.images for one in collection.clusters()] == list(SIZES.values())
     assert collection.name_cluster(0, "red").labelled == 30
     other = collection.cluster("kmeans", k=2)

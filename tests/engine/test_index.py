@@ -214,7 +214,7 @@ def test_auto_keeps_the_quickest_of_those_that_reach_the_recall(store, monkeypat
     tried = []
 
     class Told(Silent):
-        def begin(self, what, total):
+        def begin(self, what, total, unit="images"):
             tried.append(what)
 
     state = build(store, recall=0.9, progress=Told())

@@ -173,8 +173,9 @@ def test_the_fused_space_follows_the_autoencoder_and_is_never_the_default(learnt
     for name, weight in first.recipe["weights"].items():
         assert weight == pytest.approx(inverse[name] / sum(inverse.values()), abs=1e-5)
     assert len(hits(learnt, "fused")) == 20
-    train_autoencoder(learnt, Config(steps=8, batch=32, seed=1), workers=1)
+    done = train_autoencoder(learnt, Config(steps=8, batch=32, seed=1), workers=1)
     moved = learnt.space("fused")
+    assert done.followers == (moved,)
     assert moved.fingerprint != first.fingerprint
     assert moved.recipe["fingerprints"]["autoencoder"] == learnt.space("autoencoder").fingerprint
     assert len(hits(learnt, "fused")) == 20
@@ -241,7 +242,7 @@ class Stops(Notes):
         super().__init__()
         self.wanted, self.left, self.current = what, n, ""
 
-    def begin(self, what, total):
+    def begin(self, what, total, unit="images"):
         self.current = what
 
     def advance(self, images, rejected=0):

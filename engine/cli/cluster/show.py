@@ -50,9 +50,9 @@ def show_command(*, run: str | None, cluster: str | None, grid: Path | None, sto
         )
         return
     table(
-        ("cluster", "images", "share", "medoid", "score", "class", "purity"),
+        ("cluster", "images", "share", "mean score", "medoid", "class", "purity"),
         [
-            (one.cluster, one.images, f"{one.share:.1%}", one.medoid, one.score, one.label, one.purity)
+            (one.cluster, one.images, f"{one.share:.1%}", one.score, one.medoid, one.label, one.purity)
             for one in clusters
         ],
     )

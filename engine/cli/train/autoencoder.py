@@ -44,6 +44,7 @@ def autoencoder_command(
 
     Until that is full the space answers as before. What was stopped goes on with the same command.
     """
+    from engine.fused import weighing
     from engine.store import Store
     from engine.training.autoencoder import train_autoencoder
     from engine.training.config import configured
@@ -64,6 +65,8 @@ def autoencoder_command(
         return
     print(sentence(done))
     say(f"  space {done.space.name} ({done.space.fingerprint}): {counted(done.rows, 'vector')} new")
+    for space_made in done.followers:
+        say(f"  space {space_made.name} was made anew: {weighing(space_made)}")
     for path in drawn_pictures:
         say(f"drawn: {path}")
 
@@ -80,6 +83,7 @@ def document(done: Learnt) -> dict[str, Any]:
         **{name: about[name] for name in named},
         "rows": done.rows,
         "lacking": done.lacking,
+        "followers": [one.name for one in done.followers],
         "seconds": done.seconds,
     }
 

@@ -57,7 +57,8 @@ class Config:
     decay: float = 0.01
     patience: int = 10
     validation: float = 0.2
-    checkpoint: int = 500
+    # A few seconds of work; writing the state takes a hundredth of them.
+    checkpoint: int = 50
 
 
 @dataclass(frozen=True)
