@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,13 @@ def test_in_words(store):
     assert "is larger than its uncertainty: use colour" in doubt and "bootstrap over 10 images" in doubt
     assert "takes a threshold of 0." in threshold and "finds 100.0 % of them" in threshold
     assert todo.startswith("Next: engine label --space colour --threshold 0.")
+
+
+def test_a_space_that_takes_no_pictures_says_so(store):
+    found = doctor(store)
+    brought = [replace(one, brought=one.space == "colour") for one in found.spaces]
+    said = replace(found, spaces=brought).words()
+    assert said == [*found.words()[:2], "Space colour was brought: it takes no new pictures.", *found.words()[2:]]
 
 
 def test_where_little_is_labelled_a_rate_is_suggested(store):
