@@ -23,7 +23,9 @@ def draw_clusters(store: Store, found: ClusterRun, path: Path) -> Path:
     some = groups[: min(CLUSTERS, found.k)]
     tiles = [tile for one in some for tile in _row(store, found, one.cluster, _word(one.label, one.purity), ACROSS)]
     first = f"the largest {CLUSTERS} of {found.k}" if found.k > CLUSTERS else f"{found.k}"
-    title = f"{first} clusters by {found.details['method']} in space {found.details['space']}, most typical first"
+    title = (
+        f"{first} clusters by {found.details['method']} in space {found.details['space']}, each from medoid to border"
+    )
     return grid(tiles, path, columns=ACROSS, title=title)
 
 

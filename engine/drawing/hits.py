@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.members import first_names
 from engine.neighbors.dedupe import Deduped, Group
 from engine.pictures.grid import Tile, grid
 from engine.retrieval.query import Part, Query, resolved
@@ -38,17 +39,20 @@ def draw_answer(store: Store, query: Query, answer: Answer, path: Path) -> Path:
 
 
 def draw_beside(store: Store, query: Query, answers: Sequence[Answer], path: Path) -> Path:
-    """Draw the answers of several spaces to one query into a PNG file: a row each, the query first."""
+    """Draw the answers of several spaces to one query into a PNG file: a row each, the query first and only there."""
     parts = resolved(store, query)
-    hits = [hit for answer in answers for hit in answer.hits[:ACROSS]]
-    pictures = thumbnails(store, [*(part.id for part in parts if part.id), *(hit.id for hit in hits)])
-    columns = max(len(answer.hits[:ACROSS]) for answer in answers) + 1
+    first = parts[0]
+    found = [[hit for hit in answer.hits if hit.id != first.id][:ACROSS] for answer in answers]
+    pictures = thumbnails(store, [*(part.id for part in parts if part.id), *(hit.id for hits in found for hit in hits)])
+    columns = max(len(hits) for hits in found) + 1
+    name = first_names(store, [first.id]).get(first.id, first.name) if first.id else first.name
     tiles: list[Tile | None] = []
-    for answer in answers:
-        row = [replace(_asked(parts[0], pictures), caption=answer.space, detail=parts[0].name)]
-        row += [Tile(pictures.get(hit.id), hit.name, _detail(hit)) for hit in answer.hits[:ACROSS]]
+    for answer, hits in zip(answers, found, strict=True):
+        row = [replace(_asked(first, pictures), caption=answer.space, detail=name)]
+        row += [Tile(pictures.get(hit.id), hit.name, _detail(hit)) for hit in hits]
         tiles += [*row, *[None] * (columns - len(row))]
-    return grid(tiles, path, columns=columns, title=f"{answers[0].query} in {len(answers)} spaces")
+    asked = name if len(parts) == 1 else answers[0].query
+    return grid(tiles, path, columns=columns, title=f"{asked} in {len(answers)} spaces")
 
 
 def _asked(part: Part, pictures: Mapping[bytes, bytes]) -> Tile:
@@ -63,7 +67,7 @@ def _asked(part: Part, pictures: Mapping[bytes, bytes]) -> Tile:
 
 
 def _detail(hit: Hit) -> str:
-    return "  ".join(filter(None, [f"{hit.score:.3f}", hit.label, f"fpr {hit.fpr:.0e}"]))
+    return "  ".join(filter(None, [f"{hit.score:.3f}", hit.label, f"fpr {hit.fpr:.2g}"]))
 
 
 def draw_groups(store: Store, found: Deduped, path: Path) -> Path:

@@ -120,7 +120,8 @@ def draw(
     made = make_map(store, method=method, space=space, sample=sample, seed=seed, recompute=recompute, progress=progress)
     drawing = Drawing(made, *colouring(store, made.ids, by, truth_file=truth))
     if picture is not None:
-        scatter(made.xy, picture, title=drawing.title, note=drawing.note, by=drawing.colours)
+        heading = (drawing.by or "").partition(":")[0]
+        scatter(made.xy, picture, title=drawing.title, note=drawing.note, by=drawing.colours, legend=heading)
     size = None
     if page is not None:
         from engine.drawing.map_page import write_map

@@ -19,6 +19,7 @@ SIDE = 176  # of the square that a picture is fitted into
 GAP = 20
 FRAME = 3
 CAPTION, DETAIL, TITLE = 14, 12, 20  # font sizes in pixels
+LEAST = 0.7  # of its font size, to which a text that is too long may shrink before it is cut
 LINE = 20
 PITCH_X = SIDE + GAP
 PITCH_Y = SIDE + 2 * LINE + GAP + 4
@@ -112,7 +113,12 @@ def _drawable(text: str, font: Font) -> str:
 def _write(
     draw: ImageDraw.ImageDraw, position: tuple[float, float], text: str, size: int, colour: str, *, width: float
 ) -> None:
-    font = _font(size, not text.replace("·", "").isascii())
+    wide = not text.replace("·", "").isascii()
+    font = _font(size, wide)
+    for smaller in range(size - 1, round(LEAST * size) - 1, -1):
+        if font.getlength(_drawable(text, font)[: int(width) + 1]) <= width:
+            break
+        font = _font(smaller, wide)
     draw.text(position, shorten(text, width, font), fill=colour, font=font)
 
 

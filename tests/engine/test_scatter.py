@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from engine.errors import BadInput
@@ -56,6 +57,23 @@ def test_the_first_groups_have_colours_and_the_others_are_pale(tmp_path):
     few = scatter(xy, tmp_path / "b.png", title="t", by=Groups(np.where(codes < 2, codes, 1), names[:2]))
     assert area(few, GROUP_COLOURS[1]) > DOTS > area(few, GROUP_COLOURS[2])
     assert area(few, PALE) < DOTS
+
+
+def test_every_group_is_named_where_there_is_room(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(Axes, "annotate", lambda self, text, place, **_: written.append((text, place)))
+    # 18 heaps in a row, of which each has a second one below: two names of heaps that are close lie apart.
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(18, dtype=np.int32), 20)
+    xy = np.stack([codes, np.tile(np.repeat([0.0, 3.0], [11, 9]), 18)], axis=1) + rng.normal(0, 0.01, (360, 2))
+    by = Groups(codes, tuple(f"name {code}" for code in range(18)))
+    scatter(xy.astype(np.float32), tmp_path / "a.png", title="t", by=by, legend="cluster")
+    assert [text for text, _ in written] == list(by.names)
+    assert {round(place[1]) for _, place in written} == {0, 3}
+    # Where all lie in one place there is room for one.
+    written.clear()
+    scatter(np.zeros((360, 2), np.float32), tmp_path / "b.png", title="t", by=by)
+    assert [text for text, _ in written] == ["name 0"]
 
 
 def test_values_are_coloured_and_what_has_none_is_pale(tmp_path):
