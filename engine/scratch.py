@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 @contextmanager
@@ -28,6 +29,12 @@ def whole(output: Path, *, folder: bool = False) -> Iterator[Path]:
         os.close(handle)
         with suppress(FileNotFoundError):
             shutil.rmtree(scratch) if folder else scratch.unlink()
+
+
+def probe(folder: Path) -> None:
+    """Raise `OSError` if no file can be made in `folder`; permissions alone do not tell, as in /proc."""
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def _locked(output: Path, *, folder: bool) -> tuple[int, Path]:

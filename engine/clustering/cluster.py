@@ -132,6 +132,8 @@ def _clustered(store: Store, space: Space, plan: Plan, rows: _Chosen, progress: 
 def _require(plan: Plan, made: Clusterer, n: int, dim: int, progress: Progress) -> None:
     if plan.k is not None and plan.k > n:
         raise BadInput(f"{plan.k} clusters of {n} images", f"ask for at most {n}")
+    if plan.min_size is not None and plan.min_size > n:
+        raise BadInput(f"clusters of at least {plan.min_size} of {n} images", f"give --min-size from 2 to {n}")
     needed = made.memory(n, plan.reduce.dim if plan.reduce else dim, K)
     if plan.reduce:
         plan.reduce.check(n, dim)

@@ -10,6 +10,8 @@ from engine.errors import BadInput
 from labelers.clusters import CLUSTERERS, Clusterer, clusterer
 
 OWN = {"leiden": ("resolution",), "hdbscan": ("min_size",)}
+# Of the largest number that is compared with that of the images.
+DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ def _number(k: int | str | None) -> int | None:
     if k is None or k == "auto":
         return None
     text = str(k)
-    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0):
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdecimal() and digits):
         raise BadInput(f"-k {k} is no number of clusters", "give a whole number from 1 on, or auto")
-    return int(text)
+    if len(digits) > DIGITS:
+        raise BadInput(f"-k {digits[:DIGITS]}... is more clusters than there are images", "ask for fewer")
+    return int(digits)

@@ -13,6 +13,8 @@ from engine.mapping.umap import umap
 from indexers.graph import KnnGraph
 
 METHODS = ("pca", "umap")
+# No vector has a million axes.
+DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,10 @@ class Reduction:
         if text is None:
             return None
         method, _, dim = text.partition(":")
-        if method not in METHODS or not (dim.isascii() and dim.isdecimal() and 0 < int(dim[:9]) < 10**6):
+        digits = dim.lstrip("0")
+        if method not in METHODS or not (dim.isascii() and dim.isdecimal() and 0 < len(digits) <= DIGITS):
             raise BadInput(f"--reduce {text} is no reduction", "write it as pca:50 or umap:10")
-        return cls(method, int(dim[:9]))
+        return cls(method, int(digits))
 
     def check(self, n: int, dim: int) -> None:
         """Raise `BadInput` where `n` rows of `dim` axes cannot be reduced to so many."""

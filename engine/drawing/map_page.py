@@ -18,6 +18,7 @@ from engine.pictures.sprites import chunks, fitting, sheet
 from engine.progress import Progress, Silent
 from engine.scratch import whole
 from engine.store import Store
+from engine.store.durable import disk_full, is_full
 from engine.store.vectors import id_array, sort_key
 
 # Bytes of all sheets: with a third more for base64, and names and points, 60,000 images stay below 30 MB.
@@ -31,7 +32,7 @@ CELLS = 1 << 15
 def write_map(store: Store, drawing: Drawing, path: Path, *, progress: Progress | None = None) -> int:
     """Write a map as one HTML file at `path` and return its bytes; nothing half-written is left.
 
-    Thumbnails are as large as fits. The caller holds the store's lock. Raises `BadInput` if it cannot be written.
+    Thumbnails are as large as fits. The caller holds the lock. Raises `DiskFull`, or `BadInput` for another reason.
     """
     told = progress or Silent()
     one, groups = drawing.map, drawing.groups()
@@ -53,6 +54,8 @@ def write_map(store: Store, drawing: Drawing, path: Path, *, progress: Progress 
         with whole(path) as scratch, scratch.open("w", encoding="utf-8") as file:
             write_page(file, points, sheets, title=drawing.title, note=drawing.note, by=_legend(drawing))
     except OSError as error:
+        if is_full(error):
+            raise disk_full(path.absolute().parent) from error
         raise BadInput(f"'{path}' cannot be written: {error.strerror}", "name another file") from error
     return path.stat().st_size
 

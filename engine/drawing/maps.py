@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from engine.pictures import map_page, png
 from engine.pictures.palette import Groups, Values
 from engine.pictures.scatter import scatter
 from engine.progress import Progress
+from engine.scratch import probe
 from engine.store import ID_BYTES, Store
+from engine.store.durable import disk_full, is_full
 
 TITLES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 
@@ -132,5 +133,10 @@ def draw(
 
 
 def _check_writable(path: Path) -> None:
-    if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
-        raise BadInput(f"'{path}' cannot be written", "name a file in a folder that is yours")
+    refused = BadInput(f"'{path}' cannot be written", "name a file in a folder that is yours")
+    if path.is_dir():
+        raise refused
+    try:
+        probe(path.absolute().parent)
+    except OSError as error:
+        raise disk_full(path.absolute().parent) if is_full(error) else refused from error

@@ -132,9 +132,9 @@ def _graph(store: Store, chosen: Space, k: int, *, exact: bool, rebuild: bool, p
         if not rebuild and (larger := _wider(store, chosen, vectors, k, exact)) is not None:
             return larger
         if old is not None and not fresh:
-            progress.note(
-                f"the graph of space {chosen.name} is stale ({old.rows} rows, now {len(vectors)}): built anew"
-            )
+            # Compaction writes the same vectors into other files, perhaps in another order.
+            why = "its vectors were rewritten" if old.rows == len(vectors) else f"{old.rows} rows, now {len(vectors)}"
+            progress.note(f"the graph of space {chosen.name} is stale ({why}): built anew")
         kind = "exact" if exact else method(*vectors.matrix.shape)
         built = _build(folder, chosen.name, vectors, k, kind, progress)
         return Graph(chosen.name, vectors, _map(folder, built), built)

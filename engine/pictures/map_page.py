@@ -83,7 +83,7 @@ def _document(points: Points, title: str, note: str, by: str) -> dict[str, objec
     nothing = -1
     if sizes[-1]:
         nothing = len(entries)
-        entries.append({"name": groups.nothing, "colour": QUIET, "count": int(sizes[-1])})
+        entries.append({"name": groups.without, "colour": QUIET, "count": int(sizes[-1])})
     codes = np.where(groups.codes < 0, max(nothing, 0), groups.codes)
     return {
         "title": title,

@@ -41,6 +41,14 @@ class Groups:
     nothing: str = "no label"
     colours: tuple[str, ...] = GROUP_COLOURS
 
+    @property
+    def without(self) -> str:
+        """Return what the points of no group are called on a picture: nothing that a group is called."""
+        name = self.nothing
+        while name in self.names:
+            name = f"({name})"
+        return name
+
     def sizes(self) -> NDArray[np.int64]:
         """Return the points of each group, and of none in the last place."""
         counts = np.bincount(np.where(self.codes < 0, len(self.names), self.codes), minlength=len(self.names) + 1)

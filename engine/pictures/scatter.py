@@ -115,7 +115,7 @@ def _legend(axes: Axes, by: Groups, shown: int, heading: str) -> None:
     if rest := len(by.names) - shown:
         entries.append((PALE, f"other ({rest} more)", int(sizes[shown:-1].sum())))
     if sizes[-1]:
-        entries.append((PALE, by.nothing, int(sizes[-1])))
+        entries.append((PALE, by.without, int(sizes[-1])))
     marks = [
         Line2D([], [], marker="o", linestyle="", color=one, markersize=6, label=f"{name}  {count:,}")
         for one, name, count in entries

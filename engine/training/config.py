@@ -10,6 +10,8 @@ from engine.errors import BadInput
 if TYPE_CHECKING:
     from engine.encoders.autoencoder.training import Config
 
+MOST_SEED = 2**32 - 1
+
 
 def configured(
     *, steps: int, side: int = 32, seed: int = 0, reconstruction: float = 1.0, classification: float = 1.0
@@ -21,9 +23,8 @@ def configured(
     geometry(side)
     if steps < 1:
         raise BadInput(f"--steps {steps}", "give a positive number")
-    # Torch takes 64 bits.
-    if not 0 <= seed < 2**63:
-        raise BadInput(f"--seed {seed}", "give a number from 0 to 9223372036854775807")
+    if not 0 <= seed <= MOST_SEED:
+        raise BadInput(f"--seed {seed}", f"give a number from 0 to {MOST_SEED}")
     for option, weight in (("reconstruction", reconstruction), ("classification", classification)):
         if not (isfinite(weight) and weight > 0):
             raise BadInput(f"--{option}-weight {weight}", "give a positive weight")

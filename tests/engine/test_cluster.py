@@ -340,7 +340,7 @@ def test_clusters_are_drawn(store, tmp_path):
     [
         ("dbscan", None, {}, "unknown method 'dbscan'; use one of kmeans"),
         ("kmeans", 0, {}, "-k 0 is no number"),
-        ("kmeans", 10**30, {}, "is no number"),
+        ("kmeans", 10**30, {}, "is more clusters than there are images; ask for fewer"),
         ("kmeans", "ten", {}, "-k ten is no number"),
         ("kmeans", "-3", {}, "is no number"),
         ("kmeans", "1.5", {}, "is no number"),
@@ -348,7 +348,10 @@ def test_clusters_are_drawn(store, tmp_path):
         ("kmeans", 3, {"resolution": 2.0}, "kmeans has no resolution; leave it out, or use --method leiden"),
         ("leiden", None, {"min_size": 5}, "leiden has no min size; leave it out, or use --method hdbscan"),
         ("leiden", None, {"resolution": -1.0}, "must be above 0"),
+        ("leiden", None, {"resolution": 1e308}, "the resolution is 1e+308, must be above 0 and at most 1000000"),
         ("hdbscan", None, {"min_size": 1}, "at least 2"),
+        ("kmeans", 3, {"reduce": "pca:1000000005"}, "is no reduction"),
+        ("kmeans", 3, {"reduce": "pca:000"}, "is no reduction"),
         ("kmeans", 3, {"reduce": "pca"}, "--reduce pca is no reduction"),
         ("kmeans", 3, {"reduce": "tsne:2"}, "is no reduction"),
         ("kmeans", 3, {"reduce": "pca:0"}, "is no reduction"),
@@ -363,12 +366,18 @@ def test_what_no_method_understands(method, k, own, said):
     assert said in str(error.value)
 
 
+def test_zeros_before_a_number_say_nothing():
+    plan = Plan.of("kmeans", "007", reduce="pca:000000005123")
+    assert (plan.k, str(plan.reduce)) == (7, "pca:5123")
+
+
 def test_what_cannot_be_clustered_leaves_no_run(store, tmp_path):
     for plan, where, said in (
         (Plan.of("kmeans", 65), None, "65 clusters of 64 images; ask for at most 64"),
         (Plan.of("kmeans", 3), "name LIKE 'x%'", "no image with a vector"),
         (Plan.of("leiden"), "name = 'red-0.png'", "nothing to tell apart"),
         (Plan.of("kmeans", 3, reduce="pca:4"), None, "at most 3"),
+        (Plan.of("hdbscan", min_size=65), None, "clusters of at least 65 of 64 images; give --min-size from 2 to 64"),
     ):
         with pytest.raises(BadInput, match=said):
             cluster(store, plan, where=where)

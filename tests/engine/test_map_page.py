@@ -126,6 +126,11 @@ def test_the_page_holds_its_data_and_nothing_that_a_name_could_break(tmp_path):
     assert "<title>A map &lt;of&gt; it</title>" in text
 
 
+def test_points_without_a_label_are_told_from_a_label_of_that_name():
+    groups = Groups(np.array([0, -1], np.int32), ("no label",))
+    assert (groups.without, Groups(groups.codes, ("cat",)).without) == ("(no label)", "no label")
+
+
 # --- in the browser ---
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -19,7 +20,7 @@ import engine as package
 from engine.clustering.cluster import cluster
 from engine.clustering.plan import Plan
 from engine.drawing.maps import draw
-from engine.errors import BadInput, EmptySpace, EngineError
+from engine.errors import BadInput, DiskFull, EmptySpace, EngineError
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
 from engine.labeling.label import label
@@ -215,12 +216,22 @@ def test_two_images_are_no_map(tmp_path):
         ({"picture": Path("none/map.png")}, "no folder"),
         ({"page": Path("map.png")}, "is not the name of a page"),
         ({"page": Path("none/map.html")}, "no folder"),
+        ({"page": Path("/proc/map.html")}, "'/proc/map.html' cannot be written"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_computed(store, given, words):
     with pytest.raises(EngineError, match=words):
         draw(store, **{"method": "pca", **given})
     assert points(store) == 0
+
+
+def test_a_full_disk_is_called_so(store, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("engine.drawing.map_page.whole", full)
+    with pytest.raises(DiskFull, match=r"the disk under .* is full"):
+        draw(store, method="pca", sample=5, page=tmp_path / "map.html")
 
 
 # --- colours ---

@@ -231,6 +231,19 @@ def test_options_that_cannot_be_are_refused(method, own, said):
         clusterer(method, None, **own)
 
 
+def test_a_panic_of_the_library_is_an_error_like_others(monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panics(*_: object, **__: object) -> None:
+        raise PanicException("called `Option::unwrap()` on a `None` value")
+
+    monkeypatch.setattr("graspologic_native.leiden_csr", panics)
+    X = np.eye(4, dtype=np.float32)
+    with pytest.raises(ValueError, match=r"leiden gives up at resolution 2\.0: called `Option"):
+        clusterer("leiden", None, resolution=2.0).cluster(X, build(X, 2))
+
+
 def test_the_ladder_goes_up_by_the_root_of_two():
     assert ladder(1000) == [2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362]
     assert ladder(10**6)[-1] == 512

@@ -421,6 +421,7 @@
     const line = document.createElement("button");
     line.append(document.createElement("i"), document.createElement("bdi"), document.createElement("span"));
     line.children[1].textContent = line.title = group.name;
+    if (code === data.nothing) line.className = "nothing";
     line.children[2].textContent = group.count.toLocaleString("en");
     line.onclick = (event) => (event.shiftKey ? alone(code) : show([code], hidden[code]));
     line.ondblclick = () => alone(code);
