@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from engine.errors import StoreBusy
 from engine.store import Store, Table
-from engine.store.durable import durable
+from engine.store.durable import durable, folders, if_free
 
 # After an ingest a table is compacted by itself when it has more than this of either.
 FRAGMENTS = 64
@@ -62,14 +63,27 @@ def compact(store: Store) -> None:
 def purge(store: Store) -> None:
     """Compact every table so that nothing stays but its newest rows; the caller holds the lock alone.
 
-    Tables of vectors that no space points to any more go, with what was made from them.
+    Tables of vectors that no space points to any more go, with what was made from them, and so does what
+    stopped trainings kept.
     """
     for table in store.unpointed():
         for made in (store.cache / kind / table.name for kind in ("vectors", "indexes", "graphs")):
             shutil.rmtree(made, ignore_errors=True)
         shutil.rmtree(table.path)
+    _drop_trainings(store.cache / "training")
     for table in store.tables():
         _compact(table, timedelta(0), leftovers=True)
+
+
+def _drop_trainings(root: Path) -> None:
+    """Remove what trainings that were given up left in `root`; one that goes on holds its lock."""
+    left = {folder.name for folder in folders(root)} | {path.stem for path in root.glob("*.lock")}
+    for name in sorted(left):
+        lock = root / f"{name}.lock"
+        with if_free(lock) as free:
+            if free:
+                shutil.rmtree(root / name, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
 
 def compact_if_piled_up(store: Store) -> list[str]:

@@ -25,6 +25,7 @@ from engine.store import Space, Store, durable
 from engine.store.seals import broken
 from engine.store.table import first_line, literal
 from engine.store.vectors import drop, id_array, matrix, sort_key, unit
+from engine.training import models
 
 # A float32 unit vector of a few thousand dimensions is this close to length 1.
 LENGTH_TOLERANCE = 1e-4
@@ -168,6 +169,12 @@ def _space(store: Store, space: Space, verdict: Verdict) -> None:
     counts["vectors are not finite or not of unit length"] = _not_unit(store, space)
     counts["vectors are missing"] = count(MISSING, runs_that_filled(store, space))
     verdict.problems += [f"space {space.name!r}: {number} {what}" for what, number in counts.items() if number]
+    model = space.encoder.partition(":")[2]
+    if space.encoder.startswith("autoencoder:") and not models.is_whole(store, model):
+        verdict.problems.append(
+            f"space {space.name!r}: its model {model} is missing in {store.models} or not as it was written; "
+            f"run: {models.again(store, space)}"
+        )
     without = count("SELECT count(*) FROM images ANTI JOIN vectors USING (id)")
     if without and space.encoder not in ("user", "fused"):
         verdict.notes.append(

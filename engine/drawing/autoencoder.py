@@ -20,8 +20,10 @@ from engine.pictures.palette import Groups
 from engine.pictures.scatter import scatter
 from engine.retrieval.query import Query
 from engine.retrieval.search import search
+from engine.scratch import probe
 from engine.select import all_labels
 from engine.store import Space, Store
+from engine.store.durable import disk_full, is_full
 from engine.training import models
 from engine.training.pictures import square
 
@@ -35,9 +37,7 @@ def draw_model(store: Store, model: str, space: Space, folder: Path, *, seed: in
 
     Which pictures are shown is drawn from the `seed`. Raises `BadInput`.
     """
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file", "name a folder: --output DIR")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     about = models.about(store, model)
     ids = store.vectors(space).ids
     shown = ids[np.random.default_rng(seed).permutation(len(ids))[: max(RECONSTRUCTED, QUERIES)]]
@@ -47,6 +47,21 @@ def draw_model(store: Store, model: str, space: Space, folder: Path, *, seed: in
         draw_neighbours(store, space, shown[:QUERIES], folder / "neighbours.png"),
         *draw_maps(store, space, folder, seed=seed),
     ]
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for the pictures if need be; raise `BadInput` where none can be written, `DiskFull`."""
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file", "name a folder: --output DIR")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe(folder)
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(next(one for one in folder.absolute().parents if one.is_dir())) from error
+        raise BadInput(
+            f"nothing can be written in '{folder}': {error.strerror}", "name a folder of yours: --output DIR"
+        ) from error
 
 
 def draw_losses(about: dict[str, Any], path: Path) -> Path:

@@ -58,10 +58,11 @@ def load(
     device: str = "auto",
     batch_size: int | None = None,
     fingerprint: str | None = None,
+    remedy: str | None = None,
 ) -> Network | UserEncoder:
     """Return the encoder that `spec` names: one of `ENCODERS`, `timm:NAME`, `clip:MODEL/TAG`, `package.module:Class`.
 
-    `autoencoder:MODEL` is a model of the store that has the `cache`.
+    `autoencoder:MODEL` is a model of the store that has the `cache`; `remedy` is what to type if it is gone.
 
     Construction is free: libraries and weights are read at the first `fingerprint`, `dim`, `geometry` or `encode`. With
     a `cache` the converted network stays there; with the `fingerprint` of an existing space too, a cached network runs
@@ -72,7 +73,7 @@ def load(
     if batch_size is not None and batch_size < 1:
         raise BadInput(f"batch size {batch_size} is not positive", "leave it out for the one measured best")
     file = Path(weights) if weights is not None else None
-    settings = Settings(file, cache, precision, device, batch_size, fingerprint)
+    settings = Settings(file, cache, precision, device, batch_size, fingerprint, remedy)
     name, _, variant = spec.partition(":")
     if (spec in ENCODERS and spec not in NAMED) or (name in FAMILIES and variant):
         module, _, attribute = ENCODERS[name].partition(":")

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `load` was told; `fingerprint` is the one the space already has."""
+    """What `load` was told; `fingerprint` is the one the space already has.
+
+    `remedy` is what to type where a model of the store is gone.
+    """
 
     weights: Path | None = None
     cache: Path | None = None
@@ -45,6 +48,7 @@ class Settings:
     device: str = "auto"
     batch_size: int | None = None
     fingerprint: str | None = None
+    remedy: str | None = None
 
 
 def sanitised(name: str) -> str:
@@ -77,6 +81,11 @@ class Network:
     def blueprint(self) -> Blueprint:
         """Return the network with any weights."""
         raise NotImplementedError
+
+    def weights_file(self) -> Path:
+        """Return the file of the weights, downloaded if need be; raise `EncoderUnavailable`."""
+        given = self.settings.weights
+        return obtain(self.spec, given, None if given else self.remote(), HUB)
 
     def renamed(self, tensors: dict[str, Tensor], module: Module) -> dict[str, Tensor]:
         """Return a checkpoint's tensors under the names that `module` has."""
@@ -163,8 +172,7 @@ class Network:
         """Return the network with its weights, and its card."""
         if missing := self._missing_package():
             raise EncoderUnavailable(f"encoder {self.spec!r} needs {missing}", f"pip install {missing}")
-        given = self.settings.weights
-        file = obtain(self.spec, given, None if given else self.remote(), HUB)
+        file = self.weights_file()
         tensors = wt.read(file)
         with quiet():
             blueprint = self.blueprint()

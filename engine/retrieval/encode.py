@@ -18,6 +18,7 @@ from engine.errors import BadInput
 from engine.fused import components
 from engine.store import Space, Store
 from engine.store.vectors import unit
+from engine.training import models
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,6 +62,7 @@ def _loaded(store: Store, space: Space) -> Encoder:
             f"space {space.name!r} holds vectors that were brought with --vectors: no encoder makes them of a picture",
             "search it with --id or --vector",
         )
+    learnt = space.encoder.startswith("autoencoder:")
     return encoders.load(
         space.encoder,
         space=space.name,
@@ -68,6 +70,7 @@ def _loaded(store: Store, space: Space) -> Encoder:
         fingerprint=space.fingerprint,
         # Every machine can run fp32; a space made at another precision is met at this machine's best.
         precision="fp32" if store.precision(space) == "fp32" else "auto",
+        remedy=f"train it again: {models.again(store, space)}" if learnt else None,
         **space.recipe,
     )
 

@@ -34,6 +34,18 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def if_free(path: Path) -> Iterator[bool]:
+    """Hold the lock file at `path` alone if nobody has it, and say whether we hold it; there is nothing to wait for."""
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def lock_file(path: Path) -> IO[str] | None:
     """Return a lock file, opened for reading where it cannot be written; None where there is none and cannot be."""
     try:

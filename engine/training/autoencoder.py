@@ -10,6 +10,9 @@ import hashlib
 import json
 import shutil
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,24 +100,39 @@ def train_autoencoder(
     _check_number(len(subject.ids), "labelled pictures" if head else "pictures")
     key = subject.key(config)
     folder = store.cache / "training" / key
+    lock = folder.with_suffix(".lock")
     folder.mkdir(parents=True, exist_ok=True)
     details = {"kind": KIND, "space": space, "head": head, "config": asdict(config), "images": len(subject.ids)}
     # Two that train the same take turns: the second finds the model of the first.
-    with locked(store.cache / "training" / f"{key}.lock"), store.run("train", details) as run:
+    with locked(lock), _cleared(folder, lock), store.run("train", details) as run:
         with store.lock():
             about = models.trained_before(store, key) or _train(store, subject, config, folder, run.name, progress)
             encoder = encoders.load(f"{KIND}:{about['model']}", space=space, cache=store.cache)
             filled = embed(store, encoder, aside=True, workers=workers, progress=progress)
         made = space_of(encoder)
         lacking, followers = _point(store, made, run)
-        shutil.rmtree(folder, ignore_errors=True)
-        (store.cache / "training" / f"{key}.lock").unlink(missing_ok=True)
         run.result.update(model=about["model"], fingerprint=made.fingerprint, rows=filled.rows, lacking=lacking)
     seconds = time.monotonic() - started
     note = encoder.note if filled.rows else ""
     return Learnt(
         run.name, about["model"], made, about, about["corrupt"], filled.rows, lacking, seconds, note, followers
     )
+
+
+@contextmanager
+def _cleared(folder: Path, lock: Path) -> Iterator[None]:
+    """Remove what a training keeps when it ends well or can never go on; what was only stopped goes on from it."""
+    try:
+        yield
+    except BadInput:
+        _clear(folder, lock)
+        raise
+    _clear(folder, lock)
+
+
+def _clear(folder: Path, lock: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.unlink(missing_ok=True)
 
 
 def _check_space(store: Store, name: str) -> None:
@@ -190,14 +208,27 @@ def _train(
 def _packed(state: dict[str, NDArray[Any]]) -> bytes:
     from safetensors.numpy import save
 
-    return save(state)
+    return save(state, {"checksum": _checksum(state)})
+
+
+def _checksum(state: dict[str, NDArray[Any]]) -> str:
+    found = 0
+    for name in sorted(state):
+        found = zlib.crc32(state[name].tobytes(), zlib.crc32(name.encode(), found))
+    return str(found)
 
 
 def _state(path: Path) -> dict[str, NDArray[Any]] | None:
-    """Return the state that was kept, None if there is none."""
-    from safetensors.numpy import load_file
+    """Return the state that was kept, None if there is none or it is not as it was written."""
+    from safetensors import SafetensorError, safe_open
 
-    return dict(load_file(path)) if path.is_file() else None
+    try:
+        with safe_open(path, "numpy") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            known = (file.metadata() or {}).get("checksum")
+    except (OSError, SafetensorError):
+        return None
+    return state if known == _checksum(state) else None
 
 
 def _about(pictures: Pictures, subject: Subject, config: Config, done: Trained) -> dict[str, Any]:

@@ -19,10 +19,12 @@ from engine.errors import BadInput
 from engine.progress import Progress
 from engine.store import Store
 from engine.store.durable import disk_full, fsync, is_full, require_space, write_whole
+from engine.store.seals import all_renewed, seal
 from engine.store.vectors import id_array, sort_key
 
 # Thumbnails that are read in one go; Lance holds several of these batches.
 BATCH = 256
+SQUARES, KEPT = "pictures.u8", "pictures.json"
 # Pictures of which none differs from the others by a grey level anywhere teach nothing.
 ALIKE, SAMPLE = 1.0, 1000
 
@@ -48,9 +50,10 @@ def gather(store: Store, ids: NDArray[np.uint8], geometry: Geometry, folder: Pat
 
     The thumbnails are streamed. One that is missing or cannot be decoded is left out of `rows`. Raises `DiskFull`.
     """
-    side, path, kept = geometry.side, folder / "pictures.u8", folder / "pictures.json"
-    if not kept.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+    side, path = geometry.side, folder / SQUARES
+    folder.mkdir(parents=True, exist_ok=True)
+    corrupt = _kept(folder, len(ids), side)
+    if corrupt is None:
         require_space(folder, len(ids) * 3 * side**2)
         good = np.zeros(len(ids), bool)
         progress.begin("read thumbnails", len(ids))
@@ -70,10 +73,21 @@ def gather(store: Store, ids: NDArray[np.uint8], geometry: Geometry, folder: Pat
                 path.unlink(missing_ok=True)
                 raise disk_full(folder) from error
             raise
-        write_whole(kept, json.dumps({"corrupt": np.flatnonzero(~good).tolist()}).encode())
-    corrupt = json.loads(kept.read_text())["corrupt"]
+        corrupt = np.flatnonzero(~good).tolist()
+        write_whole(folder / KEPT, json.dumps({"corrupt": corrupt, "seals": {SQUARES: seal(path)}}).encode())
     pixels = np.memmap(path, np.uint8, "r", shape=(len(ids), side, side, 3))
     return Pictures(ids, pixels, np.setdiff1d(np.arange(len(ids)), corrupt))
+
+
+def _kept(folder: Path, n: int, side: int) -> list[int] | None:
+    """Return the places that hold nothing among `n` squares kept in `folder`; None if those are not as written."""
+    try:
+        known = json.loads((folder / KEPT).read_text())
+        corrupt: list[int] = np.array(known["corrupt"], np.int64).tolist()
+        whole = known["seals"].keys() == {SQUARES} and known["seals"][SQUARES]["size"] == n * 3 * side**2
+        return corrupt if whole and all_renewed(folder, known["seals"]) is not None else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _squares(

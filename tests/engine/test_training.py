@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from engine import encoders, fused
+from engine.cli import main
 from engine.compact import compact
 from engine.encoders.autoencoder.training import Config
 from engine.errors import BadInput, DiskFull, EncoderUnavailable, Interrupted, StoreBusy
@@ -20,9 +21,11 @@ from engine.ingestion.fill import fuse_spaces
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
 from engine.remove import remove
+from engine.retrieval.encode import encoder_of
 from engine.retrieval.query import Query
 from engine.retrieval.search import search
 from engine.store import Space, Store
+from engine.store.durable import locked
 from engine.store.vectors import unit, vector_rows
 from engine.training import autoencoder, models
 from engine.training.autoencoder import train_autoencoder
@@ -252,6 +255,17 @@ class Stops(Notes):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
+class Begun(Notes):
+    """Writes down what was begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[str] = []
+
+    def begin(self, what, total, unit="images"):
+        self.begun.append(what)
+
+
 @pytest.mark.parametrize(("what", "n"), [("train", 2), ("train", 5), ("embed", 2)])
 def test_ctrl_c_leaves_the_old_space_and_the_same_command_goes_on(learnt, what, n):
     before, answers = learnt.space("autoencoder"), hits(learnt)
@@ -296,9 +310,9 @@ def test_a_killed_training_goes_on_to_the_same_space(whole, tmp_path):
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_is_read():
-    for wrong in ({"steps": 0}, {"steps": 5, "side": 48}, {"steps": 5, "seed": -1}, {"steps": 5, "classification": 0}):
+    for wrong in ({"steps": 0}, {"side": 48}, {"seed": -1}, {"seed": 2**32}, {"classification": 0}):
         with pytest.raises(BadInput):
-            configured(**wrong)
+            configured(**{"steps": 5, **wrong})
 
 
 def test_the_name_of_another_space_is_not_taken(store):
@@ -354,6 +368,80 @@ def test_a_model_that_is_gone_is_named_with_what_helps(learnt):
         encoders.load(space.encoder, cache=learnt.path / "nowhere" / "cache").encode([])
     with pytest.raises(BadInput, match=r"named after its model.*engine train autoencoder"):
         encoders.load("autoencoder")
+
+
+def test_a_model_that_is_gone_or_cut_is_a_problem_with_the_command_that_makes_it_again(learnt):
+    space = learnt.space("autoencoder")
+    model = space.encoder.partition(":")[2]
+    again = (
+        "engine train autoencoder --steps 8 --side 32 --seed 0 --reconstruction-weight 1.0 "
+        "--classification-weight 1.0 --space autoencoder"
+    )
+    (learnt.models / "stray.json").write_text("[1]")
+    (learnt.models / "stray.safetensors").write_bytes(b"")
+    assert verify(learnt).ok
+    path = models.weights_path(learnt, model)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    (problem,) = verify(learnt).problems
+    assert problem.endswith(f"or not as it was written; run: {again}")
+    shutil.rmtree(learnt.path / "cache")
+    with pytest.raises(EncoderUnavailable, match=f"is not as it was written; train it again: {again}"):
+        encoder_of(learnt, space).encode([np.zeros((8, 8, 3), np.uint8)])
+    path.unlink()
+    with pytest.raises(EncoderUnavailable, match=f"model {model!r} is gone.*; train it again: {again}"):
+        encoder_of(learnt, space).encode([np.zeros((8, 8, 3), np.uint8)])
+    path.write_bytes(whole[:1000])
+    done = train_autoencoder(learnt, SHORT, workers=1)
+    assert (done.model, done.rows, path.read_bytes()) == (model, 0, whole)
+    assert verify(learnt).ok
+
+
+@pytest.mark.parametrize("what", ["state", "squares", "note"])
+def test_a_cache_that_is_not_as_it_was_written_is_made_again(store, what):
+    with pytest.raises(Interrupted):
+        train_autoencoder(store, SHORT, workers=1, progress=Stops("train", 2))
+    (folder,) = (one for one in store.path.glob("cache/training/*") if one.is_dir())
+    state, squares, note = (folder / name for name in ("state.safetensors", "pictures.u8", "pictures.json"))
+    if what == "state":
+        state.write_bytes(state.read_bytes()[:-40] + bytes(40))
+    if what == "squares":
+        squares.write_bytes(bytes(squares.stat().st_size))
+    if what == "note":
+        note.write_text('{"corrupt": "all"}')
+    notes = Begun()
+    train_autoencoder(store, SHORT, workers=1, progress=notes)
+    assert ("read thumbnails" in notes.begun) == (what != "state")
+    assert not list(store.path.glob("cache/training/*"))
+
+
+def test_a_training_that_diverges_says_so_and_leaves_nothing(store):
+    config = Config(steps=8, batch=32, reconstruction=1e300)
+    with pytest.raises(BadInput, match=r"the training diverged at step 0.*give a smaller --reconstruction-weight"):
+        train_autoencoder(store, config, workers=1)
+    assert (list(store.models.iterdir()), list(store.path.glob("cache/training/*"))) == ([], [])
+    assert set(store.spaces()) == {"colour"}
+
+
+def test_compact_removes_what_stopped_trainings_kept_but_not_of_one_at_work(store):
+    root = store.cache / "training"
+    for name in ("left", "works"):
+        (root / name).mkdir(parents=True)
+        (root / name / "pictures.u8").write_bytes(b"x")
+    (root / "old.lock").touch()
+    with locked(root / "works.lock"):
+        compact(store)
+    assert sorted(one.name for one in root.iterdir()) == ["works", "works.lock"]
+
+
+def test_a_folder_for_pictures_that_cannot_be_is_refused_before_the_training(store, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for bad in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
+        with pytest.raises(SystemExit) as ended:
+            main(["train", "autoencoder", "--steps", "8", "--output", str(bad), "--store", str(store.path)])
+        said = capsys.readouterr().err
+        assert (ended.value.code, said.count("\n"), "--output DIR" in said) == (2, 1, True)
+    assert store.runs.count("command = 'train'") == 0
 
 
 def test_a_writer_at_work_keeps_the_space_from_moving(store):

@@ -53,6 +53,11 @@ def autoencoder_command(
         side=side, steps=steps, seed=seed, reconstruction=reconstruction_weight, classification=classification_weight
     )
     opened = Store.open(store)
+    if output is not None:
+        from engine.drawing.autoencoder import make_folder
+
+        # Before hours of training, and before the space is another.
+        make_folder(output)
     with progress() as drawn:
         done = train_autoencoder(opened, config, head=head, space=space, workers=workers, progress=drawn)
     drawn_pictures: Sequence[Path] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -56,10 +57,25 @@ class Autoencoder(Network):
         try:
             return int(json.loads(path.read_text())["side"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EncoderUnavailable(f"{path} does not say what model {self.model!r} is", RETRAIN) from error
+            raise EncoderUnavailable(f"{path} does not say what model {self.model!r} is", self._remedy) from error
 
     def remote(self) -> Remote:
         return StoreFile(self._file(".safetensors"))
+
+    def weights_file(self) -> Path:
+        """Return the weights in the store; raise `EncoderUnavailable` unless they are those it is named after."""
+        if self.settings.weights is not None:
+            return self.settings.weights
+        path = self._file(".safetensors")
+        if not path.is_file():
+            raise EncoderUnavailable(f"model {self.model!r} is gone: there is no {path}", self._remedy)
+        if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(self.model):
+            raise EncoderUnavailable(f"{path} is not as it was written", self._remedy)
+        return path
+
+    @property
+    def _remedy(self) -> str:
+        return self.settings.remedy or RETRAIN
 
     def blueprint(self) -> Blueprint:
         from torch import nn

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.encoders.autoencoder.checkpoint import Arrays, fill, packed, prefixed, restore, tensors
 from engine.encoders.autoencoder.network import DEVIATION, LATENT, autoencoder
 from engine.encoders.base import Pixels
-from engine.errors import Interrupted
+from engine.errors import BadInput, Interrupted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -214,6 +214,7 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        self._check(loss.item())
         self.sums += PIXELS * mse.item(), loss.item()
         self.since += 1
         self.step += 1
@@ -231,12 +232,21 @@ class Loop:
                 mse, loss = self.losses(part)
                 sums += np.array([PIXELS * mse.item(), loss.item()]) * len(part)
         self.model.train()
+        self._check(sums[1])
         row = [self.step, *(self.sums / max(1, self.since)), *(sums / len(rows))]
         self.history = np.vstack([self.history, row])
         self.sums, self.since = np.zeros(2), 0
         if self.history[:, 4].argmin() == len(self.history) - 1:
             self.best = tensors(self.model)
         self.status = f"loss {row[2]:.4f}, validation {row[4]:.4f}"
+
+    def _check(self, number: float) -> None:
+        """Raise `BadInput` for a loss that is none any more."""
+        if not np.isfinite(number):
+            raise BadInput(
+                f"the training diverged at step {self.step}: the loss is no finite number",
+                "give a smaller --reconstruction-weight or --classification-weight",
+            )
 
     def state(self) -> Arrays:
         counts = {
@@ -258,7 +268,10 @@ class Loop:
         self.model.eval()
         centre(self.model, mean_latent(self.model, self.pictures, self.batches.rows))
         best = int(self.history[self.history[:, 4].argmin(), 0])
-        return Trained(tensors(self.model), self.history, self.held, best, self.step < self.config.steps)
+        weights = tensors(self.model)
+        for array in weights.values():
+            self._check(float(np.abs(array).max()))
+        return Trained(weights, self.history, self.held, best, self.step < self.config.steps)
 
 
 def mean_latent(model: ModuleDict, pictures: Pixels, rows: NDArray[np.int64]) -> NDArray[np.float64]:
