@@ -128,6 +128,8 @@ def typical(X: NDArray[np.float32], codes: NDArray[np.int32]) -> tuple[NDArray[n
     """
     k = int(codes.max(initial=-1)) + 1
     means, scores = centres(X, codes, k), np.full(len(codes), np.nan)
+    if k == 0:
+        return scores, np.empty(0, np.int64)
     for start in range(0, len(codes), ROWS):
         own = codes[start : start + ROWS]
         block = (X[start : start + ROWS].astype(np.float64) * means[own]).sum(axis=1)

@@ -74,6 +74,8 @@ def cluster(
             return cluster_run(store, known)
         began = time.monotonic()
         clusters = _clustered(store, chosen, plan, rows, progress)
+        if clusters.k == 0:
+            raise BadInput(f"{plan.method} finds no cluster: all {len(rows.ids)} images are noise", "lower --min-size")
         scores, medoids = typical(rows.X, clusters.codes)
         measured = score(store, rows.ids, clusters.codes, rows.X, seed=plan.seed)
         with store.run("cluster", asked) as run:

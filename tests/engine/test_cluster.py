@@ -378,6 +378,7 @@ def test_what_cannot_be_clustered_leaves_no_run(store, tmp_path):
         (Plan.of("leiden"), "name = 'red-0.png'", "nothing to tell apart"),
         (Plan.of("kmeans", 3, reduce="pca:4"), None, "at most 3"),
         (Plan.of("hdbscan", min_size=65), None, "clusters of at least 65 of 64 images; give --min-size from 2 to 64"),
+        (Plan.of("hdbscan", min_size=64), None, "hdbscan finds no cluster: all 64 images are noise; lower --min-size"),
     ):
         with pytest.raises(BadInput, match=said):
             cluster(store, plan, where=where)

@@ -244,6 +244,11 @@ def test_a_panic_of_the_library_is_an_error_like_others(monkeypatch):
         clusterer("leiden", None, resolution=2.0).cluster(X, build(X, 2))
 
 
+def test_where_all_is_noise_nothing_is_typical():
+    scores, medoids = typical(np.eye(4, dtype=np.float32), np.full(4, -1, np.int32))
+    assert (np.isnan(scores).all(), medoids.tolist()) == (True, [])
+
+
 def test_the_ladder_goes_up_by_the_root_of_two():
     assert ladder(1000) == [2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362]
     assert ladder(10**6)[-1] == 512
