@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -37,3 +38,17 @@ class Silent:
 
     def note(self, text: str) -> None:
         return
+
+
+def counter(progress: Progress, what: str, unit: str) -> Callable[[int, int], None]:
+    """Return what takes how much is done and how much there is, and reports it from its first call on."""
+    done: list[int] = []
+
+    def told(now: int, total: int) -> None:
+        if not done:
+            progress.begin(what, total, unit)
+            done.append(0)
+        progress.advance(now - done[0])
+        done[0] = now
+
+    return told

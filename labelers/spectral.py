@@ -20,6 +20,7 @@ class Spectral:
 
     uses_graph = True
     finds_k = False
+    most = MOST
 
     def __init__(self, k: int | None = None, *, seed: int = 0) -> None:
         self.k = k

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from engine.errors import BadInput
 from engine.mapping.pca import pca
-from engine.mapping.umap import umap
+from engine.mapping.umap import Told, umap
 from indexers.graph import KnnGraph
 
 METHODS = ("pca", "umap")
 # No vector has a million axes.
 DIGITS = 6
+# Bytes of the compiled library, and of the edges of a row.
+COMPILED, EDGES = 300 * 2**20, 2000
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,17 @@ class Reduction:
             )
 
     def memory(self, n: int, dim: int) -> int:
-        """Return the bytes that it takes."""
-        return dim * dim * 24 + n * (self.dim * 24 + (2000 if self.method == "umap" else 0))
+        """Return the bytes that it takes; UMAP compiles itself, and has edges with their weights and epochs."""
+        own = COMPILED + n * EDGES if self.method == "umap" else 0
+        return dim * dim * 24 + n * self.dim * 24 + own
 
-    def apply(self, X: NDArray[np.float32], graph: KnnGraph | None, *, seed: int) -> NDArray[np.float32]:
+    def apply(
+        self, X: NDArray[np.float32], graph: KnnGraph | None, *, seed: int, told: Told | None = None
+    ) -> NDArray[np.float32]:
         """Return float32 (n, dim): by PCA unit rows again, whose cosines are close to those of X; by UMAP a layout."""
         if self.method == "umap":
             assert graph is not None
-            return umap(X, graph, dim=self.dim, seed=seed)
+            return umap(X, graph, dim=self.dim, seed=seed, told=told)
         rows = pca(X, dim=self.dim)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)

@@ -20,7 +20,7 @@ from engine.errors import BadInput, EmptySpace
 from engine.fused import matrix_of
 from engine.mapping.projections import LEAST, NEIGHBORS, PROJECTIONS, project
 from engine.neighbors.graph import graph
-from engine.progress import Progress, Silent
+from engine.progress import Progress, Silent, counter
 from engine.store import Space, Store, VectorCache
 from engine.store.table import in_list, literal
 from engine.store.vectors import id_array, sort_key
@@ -128,8 +128,9 @@ def _computed(
     try:
         if k := NEIGHBORS[method]:
             neighbors, about = _graph(store, space, X, k, seed, sampled=asked["sample"] is not None, said=said)
-        said.note(f"{method} of {len(places)} images, seed {seed}")
-        xy = project(X, method=method, seed=seed, graph=neighbors)
+        first = "; it compiles itself first, which takes up to a minute" if method == "umap" else ""
+        said.note(f"{method} of {len(places)} images, seed {seed}{first}")
+        xy = project(X, method=method, seed=seed, graph=neighbors, told=counter(said, "layout by UMAP", "epochs"))
     except ValueError as error:
         remedy = "see what is broken: engine verify" if "finite" in str(error) else "name another space: --space NAME"
         raise BadInput(f"space {space.name!r} cannot be mapped: {error}", remedy) from error

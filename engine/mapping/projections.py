@@ -7,6 +7,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.mapping.umap import Told
 from indexers.graph import KnnGraph, build
 
 PROJECTIONS = {
@@ -21,13 +22,20 @@ LEAST = 3
 
 
 def project(
-    X: NDArray[np.float32], *, method: str, dim: int = 2, seed: int = 0, graph: KnnGraph | None = None
+    X: NDArray[np.float32],
+    *,
+    method: str,
+    dim: int = 2,
+    seed: int = 0,
+    graph: KnnGraph | None = None,
+    told: Told | None = None,
 ) -> NDArray[np.float32]:
     """Return coordinates float32 (n, dim) of the unit rows X (n, d); the same seed gives the same ones.
 
     `method` is a key of `PROJECTIONS`. Those that look at neighbours take them from `graph`, of these very rows, with
-    `NEIGHBORS[method]` columns or what there are; without it one is built. Raises `ValueError` for fewer than three
-    rows, rows that are not finite or all the same, and a `dim` that the method cannot give.
+    `NEIGHBORS[method]` columns or what there are; without it one is built. `told` hears of the epochs of UMAP. Raises
+    `ValueError` for fewer than three rows, rows that are not finite or all the same, and a `dim` that the method cannot
+    give.
     """
     if method not in PROJECTIONS:
         raise ValueError(f"unknown method {method!r}, not one of {', '.join(PROJECTIONS)}")
@@ -41,7 +49,8 @@ def project(
         graph = build(X, NEIGHBORS[method], seed=seed)
     if len(graph) != len(X):
         raise ValueError(f"a graph of {len(graph)} rows does not belong to {len(X)} vectors")
-    found = function(X, graph, dim=dim, seed=seed)
+    more = {"told": told} if method == "umap" else {}
+    found = function(X, graph, dim=dim, seed=seed, **more)
     return found
 
 

@@ -220,13 +220,24 @@ def test_clusters_are_shown_with_size_medoid_class_and_purity(store, tmp_path):
         assert one.medoid is not None and one.medoid.endswith(".png")
 
 
+def test_a_number_near_the_most_that_are_tried_is_said(store, monkeypatch):
+    notes = Notes()
+    cluster(store, Plan.of("spectral", "auto"), progress=notes)
+    assert not any("tries at most" in note for note in notes.notes)
+    monkeypatch.setattr("labelers.spectral.Spectral.most", 3)
+    found = cluster(store, Plan.of("spectral", "auto"), recompute=True, progress=notes)
+    assert f"spectral tries at most 3 clusters and chose {found.k}; for more give a number: -k N" in notes.notes
+
+
 def test_a_reduction_comes_before_and_is_part_of_the_run(store):
     found = cluster(store, Plan.of("kmeans", 3, reduce="pca:2"))
     assert adjusted_rand_score(names(store, found), found.codes) == 1
     assert found.details["reduce"] == "pca:2"
     graph = cluster(store, Plan.of("spectral", 3, reduce="pca:2"))
     assert adjusted_rand_score(names(store, graph), graph.codes) == 1
-    layout = cluster(store, Plan.of("hdbscan", reduce="umap:2"))
+    notes = Notes()
+    layout = cluster(store, Plan.of("hdbscan", reduce="umap:2"), progress=notes)
+    assert any(note.startswith("umap:2 and hdbscan of 64 x 3: about 301 MiB") for note in notes.notes)
     assert adjusted_rand_score(names(store, layout), layout.codes) > 0.9
 
 

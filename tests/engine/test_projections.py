@@ -71,7 +71,11 @@ def test_rows_that_are_there_many_times_are_no_obstacle(method, digits):
 
 
 def test_umap_and_pca_give_more_dimensions(digits):
-    assert project(digits[:100], method="umap", dim=10).shape == (100, 10)
+    told: list[tuple[int, int]] = []
+    found = project(digits[:100], method="umap", dim=10, told=lambda *heard: told.append(heard))
+    assert found.shape == (100, 10)
+    # All epochs of a small set, counted.
+    assert told == sorted(told) and told[-1] == (500, 500)
     assert project(digits[:100], method="pca", dim=50).shape == (100, 50)
 
 
