@@ -23,6 +23,8 @@ README = Path(__file__).parents[1] / "README.md"
 KEPT = Path(__file__).with_name("results")
 BLOCK = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 DATASETS = ("caltech101", "cifar10", "fashion-mnist")
+# Seeds of a full run.
+SEEDS = 3
 # More digits than any table shows, fewer than a float has.
 DIGITS = 6
 
@@ -82,7 +84,8 @@ def _quality(suite: str, metrics: Sequence[str], *, method: bool) -> Callable[[S
     """Return what makes a table with a line for each data set and space, or method, and the published ones."""
 
     def lines(rows: Sequence[Row]) -> Iterator[str]:
-        found = summaries(rows, metrics)
+        # What a suite measures besides, such as the cost of an epoch, has none of these figures.
+        found = [one for one in summaries(rows, metrics) if one.metrics]
         head = ("data set", "method" if method else "space", *(TITLES[one] for one in metrics), "chance")
         body: list[Sequence[str]] = []
         sources: list[str] = []
@@ -133,13 +136,16 @@ def _facts(found: Sequence[Summary]) -> Iterator[str]:
         split = "all" if of["split"] == "all" else f"{of['split']} split of"
         leaked = of["leakage"]
         near = f", {leaked['near_duplicates']:,} of them near duplicates of training images" if leaked else ""
-        told.append(f"{name}: {split} {of['images']:,} images, pixels {of['pixels']}{near}")
+        seeds = {some.seeds for some in found if some.of["dataset"] == name} - {SEEDS}
+        few = f", {' or '.join(map(str, sorted(seeds)))} of {SEEDS} seeds" if seeds else ""
+        told.append(f"{name}: {split} {of['images']:,} images, pixels {of['pixels']}{near}{few}")
     yield f"{'; '.join(told)}."
 
 
 TABLES: Mapping[str, Callable[[Sequence[Row]], Iterator[str]]] = {
     "representations": _quality("representations", ("nmi", "ari", "ri", "accuracy"), method=False),
     "clustering": _quality("clustering", ("nmi", "ari", "accuracy", "clusters", "noise"), method=True),
+    "autoencoder": _quality("autoencoder", ("nmi", "ari", "ri", "accuracy", "mse"), method=False),
     "retrieval": _quality("retrieval", ("map", "p_at_1", "p_at_10", "r_at_100"), method=False),
 }
 

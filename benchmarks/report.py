@@ -16,6 +16,7 @@ TITLES = {
     "mse": "MSE", "head_accuracy": "head's ACC", "ratio": "epoch ÷ bare pass", "images_per_second": "images/s",
 }  # fmt: skip
 COUNTS = ("clusters",)
+ERRORS = ("mse",)
 NONE = "–"
 
 
@@ -85,9 +86,12 @@ def _method(of: Row) -> str:
 
 
 def figure(found: Mapping[str, Spread], metric: str) -> str:
-    """Return a figure as a cell; counts have no digits behind the point."""
+    """Return a figure as a cell; counts have no digits behind the point, small errors have more."""
     if metric not in found:
         return NONE
+    if metric in ERRORS:
+        one = found[metric]
+        return f"{one.mean:.5f}" + ("" if one.sd is None else f" ± {one.sd:.5f}")
     return f"{found[metric].mean:.0f}" if metric in COUNTS else str(found[metric])
 
 

@@ -53,7 +53,7 @@ def test_a_table_without_lines_says_how_to_get_them():
 def test_a_table_is_the_means_of_its_lines():
     text = table(SUITE, [line(0, 0.2), line(1, 0.4)])
     assert "| cifar10 | pixels | 0.300 ± 0.141 | – | – | – | 0.100 / – / – / – |" in text
-    assert "cifar10: test split of 10 images, pixels as published." in text
+    assert "cifar10: test split of 10 images, pixels as published, 2 of 3 seeds." in text
 
 
 def test_near_duplicates_are_counted_and_left_out_beside():
