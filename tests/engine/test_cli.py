@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import numpy as np
 import pytest
 
-from engine.cli import COMMANDS, main
+from engine.cli import COMMANDS, app, main
 from engine.cli.progress import Drawn
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
@@ -23,6 +24,17 @@ from tests.engine.colour import BLUE, GREEN, RED, SPEC, picture, write_tar
 
 ROOT = Path(__file__).parents[2]
 NAMES = list(COMMANDS)
+# Every command that does something: a group that only has others is none.
+LINES = [
+    [name, *inner]
+    for name in NAMES
+    for one in [app.get_command(click.Context(app), name)]
+    for inner in (
+        [[]]
+        if not isinstance(one, click.Group) or one.invoke_without_command
+        else [[command] for command in one.commands]
+    )
+]
 # Names as they come: quotes, spaces, a line break, an escape sequence, other scripts, and what looks like a pattern.
 ODD = ['it\'s "quoted".png', "line\nbreak\tand tab.png", "\x1b[31mred.png", "日本 ü.png", "100%_[x].png", "--json.png"]
 FILES = {"red.png": picture(RED), "broken.png": b"no picture", "green.png": picture(GREEN)}
@@ -249,9 +261,9 @@ def test_odd_names_stay_on_their_line_and_are_found(run, tmp_path):
     assert "\x1b" not in err
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_help_of_every_command(run, tmp_path, name):
-    code, out, err = run(tmp_path, name, "--help")
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_help_of_every_command(run, tmp_path, line):
+    code, out, err = run(tmp_path, *line, "--help")
     assert (code, err) == (0, "")
     assert out.startswith("Usage: ")
     assert "--json" in out
