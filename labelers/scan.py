@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from indexers.scores import cosines
 from labelers.base import Exemplars, Labels, Rows, joined
 
 BLOCK_ROWS = 8192
@@ -30,12 +31,12 @@ def blocks(X: Rows, known: Exemplars) -> Iterator[tuple[int, NDArray[np.float32]
     size = max(16, min(BLOCK_ROWS, BLOCK_SCORES // len(known.matrix)))
     for start in range(0, max(X.shape[0], 1), size):
         rows = np.asarray(X[start : start + size], np.float32)
-        cosines = _product(known.matrix, rows)
+        found = _product(known.matrix, rows)
         # One entry that is not finite makes every cosine of its row so.
-        bad = np.flatnonzero(~np.isfinite(cosines[0]))
+        bad = np.flatnonzero(~np.isfinite(found[0]))
         if len(bad):
             raise ValueError(f"vector {start + bad[0]} is not finite")
-        yield start, rows, cosines
+        yield start, rows, found
 
 
 def _product(matrix: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,8 +44,8 @@ def _product(matrix: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[
         return matrix @ rows.T
     result = np.empty((len(matrix), len(rows)), np.float32)
     for start in range(0, len(rows), CACHED_ROWS):
-        for exemplar, cosines in zip(matrix, result, strict=True):
-            cosines[start : start + CACHED_ROWS] = rows[start : start + CACHED_ROWS] @ exemplar
+        for exemplar, found in zip(matrix, result, strict=True):
+            found[start : start + CACHED_ROWS] = rows[start : start + CACHED_ROWS] @ exemplar
     return result
 
 
@@ -64,4 +65,4 @@ def again(
     exemplars, columns = np.nonzero(wanted)
     for start in range(0, len(columns), PAIRS):
         one, other = exemplars[start : start + PAIRS], columns[start : start + PAIRS]
-        scores[one, other] = (rows[other].astype(np.float64) * matrix[one]).sum(axis=1)
+        scores[one, other] = cosines(rows[other], matrix[one])

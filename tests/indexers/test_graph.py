@@ -167,7 +167,10 @@ def test_recall_tells_vectors_apart_that_are_packed_tightly():
     # All cosines lie within 1e-6 of 1; two halves of a graph that names the farthest are still wrong.
     X = some(1, 24) + 3e-4 * some(60, 24)
     X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
-    S = X.astype(np.float64) @ X.astype(np.float64).T
+    # Lengths of float32 unit rows differ by as much as these cosines do.
+    U = X.astype(np.float64)
+    U /= np.linalg.norm(U, axis=1, keepdims=True)
+    S = U @ U.T
     np.fill_diagonal(S, np.inf)
     order = np.argsort(-S, axis=1)[:, 1:]
     assert recall(X, KnnGraph(order[:, -4:].astype(np.int32), np.ones((60, 4), np.float32))) == 0.0
