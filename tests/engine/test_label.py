@@ -91,7 +91,9 @@ def give_truth(store: Store, classes: dict[str, str]) -> None:
 def test_labels_are_those_of_numpy(store):
     (run,) = label(store, Rule(thresholds=[0.6]), exemplars=TWO).runs
     X, known = examples(store)
-    S = X.astype(np.float64) @ known.matrix.astype(np.float64).T
+    # Stored rows are of unit length in float32 only.
+    U, E = (rows.astype(np.float64) for rows in (X, known.matrix))
+    S = (U / np.linalg.norm(U, axis=1, keepdims=True)) @ (E / np.linalg.norm(E, axis=1, keepdims=True)).T
     best, score = S.argmax(axis=1), S.max(axis=1)
     ids, known_names = store.vectors(store.space(None)).ids, names(store)
     expected = {known_names[one.tobytes()]: CLASSES[b] for one, b, s in zip(ids, best, score, strict=True) if s >= 0.6}
