@@ -36,8 +36,9 @@ demo: $(INSTALLED)
 	@echo "  engine ingest FOLDER"
 	@echo "  engine search --image PHOTO -k 8 --grid hits.png"
 
+# A process a core, at most four: each imports torch and makes stores of its own.
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check

@@ -15,6 +15,7 @@ from engine.retrieval import kept_index
 from engine.retrieval.kept_index import KeptIndex
 from engine.store import Space, Store, VectorCache
 from indexers import Neighbors
+from indexers.base import Matrix
 from indexers.exact import ExactIndex
 
 # FAISS takes as long to import as NumPy takes for this many queries more.
@@ -24,6 +25,31 @@ LEAST_KEPT = 0.95
 # What was mapped into memory once stays so for the queries that follow, for so many spaces.
 MOST_OPENED = 4
 _opened: OrderedDict[tuple[Any, ...], Searcher] = OrderedDict()
+
+
+class Scan:
+    """Compares every row of a matrix: by NumPy for a single query, by FAISS once there have been several."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix = matrix
+        self._asked = 0
+
+    def index(self, queries: int) -> Any:
+        """Return the index that suits so many queries more."""
+        self._asked += queries
+        # FAISS knows arrays only; a fused matrix is computed.
+        plain = isinstance(self._matrix, np.ndarray)
+        return self._flat if plain and self._asked >= SEVERAL else self._exact
+
+    @cached_property
+    def _exact(self) -> ExactIndex:
+        return ExactIndex(self._matrix)
+
+    @cached_property
+    def _flat(self) -> Any:
+        from indexers.flat import FlatIndex
+
+        return FlatIndex(self._matrix)
 
 
 class Searcher:
@@ -36,7 +62,7 @@ class Searcher:
     def __init__(self, vectors: VectorCache, kept: KeptIndex | None = None) -> None:
         self.vectors = vectors
         self.kept = kept
-        self._asked = 0
+        self._scan = Scan(vectors.matrix)
 
     @classmethod
     def open(cls, store: Store, space: Space, *, exact: bool = False) -> Searcher:
@@ -55,14 +81,14 @@ class Searcher:
     def search(self, Q: NDArray[np.float32], k: int, *, keep: NDArray[np.bool_] | None = None) -> list[Neighbors]:
         """Return the min(k, rows kept) best rows for each unit query of `Q` (q, dim)."""
         if self.kept is None or not self._applies(k, keep):
-            return self._exact(len(Q)).search(Q, k, keep=keep)
+            return self._scan.index(len(Q)).search(Q, k, keep=keep)
         return self._through_index(self.kept, Q, k, keep)
 
     def range_search(
         self, Q: NDArray[np.float32], threshold: float, *, keep: NDArray[np.bool_] | None = None
     ) -> list[Neighbors]:
         """Return every row with `score >= threshold` for each unit query of `Q` (q, dim)."""
-        return self._exact(len(Q)).range_search(Q, threshold, keep=keep)
+        return self._scan.index(len(Q)).range_search(Q, threshold, keep=keep)
 
     def evidence(self, k: int | None, *, keep: NDArray[np.bool_] | None = None) -> dict[str, Any]:
         """Return what an answer of `k` rows comes from (None: by threshold): `kind`, and the `recall` measured.
@@ -80,26 +106,10 @@ class Searcher:
             return False
         return keep is None or bool(keep.mean() >= LEAST_KEPT)
 
-    def _exact(self, queries: int) -> Any:
-        self._asked += queries
-        # FAISS knows arrays only; a fused matrix is computed.
-        plain = isinstance(self.vectors.matrix, np.ndarray)
-        return self._flat if plain and self._asked >= SEVERAL else self._scan
-
     @cached_property
-    def _scan(self) -> ExactIndex:
-        return ExactIndex(self.vectors.matrix)
-
-    @cached_property
-    def _flat(self) -> Any:
-        from indexers.flat import FlatIndex
-
-        return FlatIndex(self.vectors.matrix)
-
-    @cached_property
-    def _loose(self) -> ExactIndex:
+    def _loose(self) -> Scan:
         assert self.kept is not None
-        return ExactIndex(self.vectors.matrix[self.kept.loose])
+        return Scan(self.vectors.matrix[self.kept.loose])
 
     def _through_index(
         self, kept: KeptIndex, Q: NDArray[np.float32], k: int, keep: NDArray[np.bool_] | None
@@ -112,7 +122,7 @@ class Searcher:
         effort = kept.state["effort"][_measured_at(kept.state, k)]
         found = kept.index.search(Q, k, keep=allowed, effort=effort)
         placed = [Neighbors(np.asarray(kept.places[one.positions]), one.scores) for one in found]
-        beside = self._loose.search(Q, k, keep=None if keep is None else keep[kept.loose])
+        beside = self._loose.index(len(Q)).search(Q, k, keep=None if keep is None else keep[kept.loose])
         others = [Neighbors(kept.loose[one.positions], one.scores) for one in beside]
         return [_merged(parts, k) for parts in zip(placed, others, strict=True)]
 
