@@ -12,7 +12,9 @@ from indexers.pq import PQParams
 FLAT_NUMBERS = 50_000 * 512
 # Lists in units of √n: the more there are the fewer rows a query meets, and the longer it takes to find the right ones.
 # Codes are so short that many lists pay; of whole rows, few lists are read as quickly.
-COARSE, FINE = 2, 8
+COARSE, FINE = 2, 16
+# Finding the lists takes time that grows with their square.
+MOST_LISTS = 2**15
 Params = IVFPQParams | PQParams | None
 
 
@@ -37,6 +39,6 @@ def choose(n: int, dim: int, *, memory: int | None = None) -> list[tuple[str, Pa
 
 
 def lists_for(n: int, roots: int = COARSE) -> int:
-    """Return about `roots`·√n as a power of two, but no more lists than `n` rows can train."""
-    most = max(1, n // LEAST_A_LIST)
+    """Return about `roots`·√n as a power of two, but no more lists than `n` rows can train, nor `MOST_LISTS`."""
+    most = min(max(1, n // LEAST_A_LIST), MOST_LISTS)
     return 2 ** min(round(math.log2(roots * math.sqrt(max(n, 1)))), int(math.log2(most)))

@@ -11,7 +11,7 @@ from engine.cli.output import counted, emit, human, json_option, progress, say, 
 from indexers import INDEXES, parameters
 
 # Defaults that go by the number of rows.
-CHOSEN = {("ivf", "lists"): "2·√rows", ("ivfpq", "lists"): "8·√rows"}
+CHOSEN = {("ivf", "lists"): "2·√rows", ("ivfpq", "lists"): "16·√rows"}
 PARAMETERS = "; ".join(
     f"{kind} {', '.join(f'{name}={CHOSEN.get((kind, name), value)}' for name, value in given.items())}"
     for kind in INDEXES
