@@ -16,16 +16,16 @@ def test_few_rows_are_compared(n, dim):
     assert choose(n, dim) == [FLAT]
 
 
-LISTS, CODES = ("ivfpq", IVFPQParams(8192)), ("pq", PQParams(4))
+LISTS, CODES = ("ivfpq", IVFPQParams(16384)), ("pq", PQParams(4))
 
 
 @pytest.mark.parametrize(
     ("memory", "chosen"),
     [
         (None, [CODES, LISTS, FLAT]),
-        # A million rows of 512: codes of 64 bytes; beside them 8 bytes a row, and 8,192 centres of 4 · 512 + 512.
-        (92_971_520, [CODES, LISTS, FLAT]),
-        (92_971_519, [CODES, FLAT]),
+        # A million rows of 512: codes of 64 bytes; beside them 8 bytes a row, and 16,384 centres of 4 · 512 + 512.
+        (113_943_040, [CODES, LISTS, FLAT]),
+        (113_943_039, [CODES, FLAT]),
         (64_000_000, [CODES, FLAT]),
         (63_999_999, [FLAT]),
         (0, [FLAT]),
