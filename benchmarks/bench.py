@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from benchmarks.job import Job, Settings
+from benchmarks.machine import machine
 from benchmarks.processes import Watch
 from benchmarks.protocol import protocol
 from benchmarks.published import beside
@@ -62,7 +63,7 @@ def _measured(name: str, version: str, job: Job, results: Results, settings: Set
     if done := results.done(key):
         return done
     said = [str(job.what[part]) for part in ("dataset", "space", "method") if job.what.get(part)]
-    seed = f", seed {job.what['seed']}" if "seed" in job.what else ""
+    seed = "" if job.what.get("seed") is None else f", seed {job.what['seed']}"
     progress.note(f"{name}: {', '.join(said)}{seed}")
     with Watch() as watch:
         found = list(job.run())
@@ -75,6 +76,7 @@ def _measured(name: str, version: str, job: Job, results: Results, settings: Set
             "protocol": version,
             "quick": settings.quick,
             "key": key,
+            "machine": machine(),
             "part": [number, len(found)],
         }
         for number, one in enumerate(found)

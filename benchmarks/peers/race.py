@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import machine
 from benchmarks.peers.base import Effort
 from benchmarks.peers.vectors import Held, truth
 from benchmarks.peers.worker import Failed, Worker
@@ -26,7 +27,7 @@ Line = dict[str, Any]
 def race(held: Held, peers: Mapping[str, str], folder: Path, *, seed: int, progress: Progress) -> Iterator[Line]:
     """Yield the raw lines. A round takes a fifth of the queries, its competitors in an order of its own."""
     yield {"kind": "run", "dataset": held.name, "rows": len(held.rows), "dim": held.rows.shape[1],
-           "queries": len(held.queries), "rounds": ROUNDS, "seed": seed, "threads": 1, **machine()}  # fmt: skip
+           "queries": len(held.queries), "rounds": ROUNDS, "seed": seed, "threads": 1, **versions()}  # fmt: skip
     for query, (positions, scores) in enumerate(truth(held)):
         yield {"kind": "truth", "query": query, "ids": positions.tolist(), "scores": scores.tolist()}
     workers: dict[str, Worker] = {}
@@ -76,17 +77,9 @@ def _turn(worker: Worker, name: str, effort: Effort, number: int, block: np.ndar
                "first": first, **answer}  # fmt: skip
 
 
-def machine() -> dict[str, Any]:
+def versions() -> dict[str, Any]:
     """Return what a figure depends on: processor, Python, versions of the competitors."""
-    return {"cpu": _cpu(), "python": platform.python_version(), "versions": dict(_versions())}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return {"cpu": machine()["processor"], "python": platform.python_version(), "versions": dict(_versions())}
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -1,0 +1,28 @@
+"""The machine that figures are of: seconds mean nothing without it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Return `processor`, its name as the system tells it, and `cores`, as many as this process may use."""
+    return {"processor": _processor(), "cores": _cores()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        # Not Linux.
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
