@@ -11,6 +11,8 @@ spaces.py      the spaces: pixels.py without a network, networks, what the store
 leakage.py     near duplicates across splits
 representations.py, clustering.py, clusterer.py
                clusters beside classes: of every space, by every method
+clusters.py, scale.py
+               clusters at scale: seconds and memory of each method, in a process of its own
 chart.py       means, chance and published values as a picture
 readme.py      the README's tables from the lines in results/
 retrieval.py   pictures as queries

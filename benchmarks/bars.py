@@ -76,12 +76,7 @@ def in_turns(calls: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS)
 def _made(rows: int, folder: Path, seed: int) -> Held:
     made = Clustered(rows, DIM, seed)
     path = folder / "rows.npy"
-    file = np.lib.format.open_memmap(path, "w+", np.float32, (rows, DIM))
-    start = 0
-    for block in made.blocks():
-        file[start : start + len(block)] = block
-        start += len(block)
-    file.flush()
+    made.save(path)
     return Held(f"clustered-{rows}", path, made.queries(max(QUERIES, BATCH)))
 
 

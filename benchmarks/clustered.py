@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,15 @@ class Clustered:
         """Yield float32 (≤ 8192, dim) until `rows` are made."""
         for block, start in enumerate(range(0, self.rows, BLOCK_ROWS)):
             yield self._draw(block, min(BLOCK_ROWS, self.rows - start))
+
+    def save(self, path: Path) -> None:
+        """Write all rows as a .npy file, a block at a time."""
+        file = np.lib.format.open_memmap(path, "w+", np.float32, (self.rows, self.dim))
+        start = 0
+        for block in self.blocks():
+            file[start : start + len(block)] = block
+            start += len(block)
+        file.flush()
 
     def queries(self, count: int) -> NDArray[np.float32]:
         """Return float32 (count, dim) of the same clusters, none of them among the rows."""

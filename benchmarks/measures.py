@@ -72,12 +72,18 @@ def report(rows: Sequence[Row], settings: Settings, progress: Progress) -> None:
         Table(
             f"{one['dataset']}: {one['method']}" + (f", {_text(one['params'])}" if one["params"] else ""),
             ("figure", "value"),
-            [(name, _text(value)) for name, value in one["metrics"].items()] or [("not available", one["note"] or "")],
+            [(name, _text(value)) for name, value in _figures(one).items()] or [("not available", one["note"] or "")],
             [one["note"]] if one["note"] and one["available"] else [],
         )
         for one in rows
     ]
     write_tables(made, suite, rows, settings, progress)
+
+
+def _figures(one: Row) -> dict[str, Any]:
+    """Return what was measured; with figures, the seconds and the peak of memory too, where they are known."""
+    taken = {name: one[name] for name in ("seconds", "peak_bytes") if one["metrics"] and one[name] is not None}
+    return {**one["metrics"], **taken}
 
 
 def _text(value: Any) -> str:

@@ -24,6 +24,12 @@ class Ran:
     stdout: str
     stderr: str
 
+    @property
+    def failure(self) -> str | None:
+        """Return with what a command ended and the last line that it said, None if all went well."""
+        said = self.stderr.strip().rpartition("\n")[2] or self.stdout.strip().rpartition("\n")[2]
+        return f"exit {self.code}: {said}" if self.code else None
+
 
 def watched(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Ran:
     """Run a command to its end and return what it took."""

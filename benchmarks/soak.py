@@ -62,7 +62,6 @@ def _size(store: Path, rows: int, seed: int, progress: Progress) -> Iterator[dic
         if name != "generate":
             command = [*command, "--store", str(store)]
         ran = watched(command)
-        failed = ran.stderr.strip().rpartition("\n")[2] or ran.stdout.strip().rpartition("\n")[2]
         progress.note(f"{rows:,} rows: {name}: {ran.peak_bytes / 2**20:,.0f} MiB, {ran.seconds:.1f} s")
         yield row(
             "soak",
@@ -74,5 +73,5 @@ def _size(store: Path, rows: int, seed: int, progress: Progress) -> Iterator[dic
             peak_bytes=ran.peak_bytes,
             seed=seed,
             space=SPACE,
-            note=f"exit {ran.code}: {failed}" if ran.code else None,
+            note=ran.failure,
         )

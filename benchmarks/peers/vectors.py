@@ -65,12 +65,7 @@ def _made(name: str, settings: Settings) -> Held:
     rows, queries = (QUICK_ROWS, QUICK_QUERIES) if settings.quick else MADE[name]
     made = Clustered(rows, seed=settings.seed)
     name, path = _place(name, settings)
-    file = np.lib.format.open_memmap(path, "w+", np.float32, (rows, made.dim))
-    start = 0
-    for block in made.blocks():
-        file[start : start + len(block)] = block
-        start += len(block)
-    file.flush()
+    made.save(path)
     return Held(name, path, made.queries(queries))
 
 

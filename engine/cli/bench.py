@@ -51,7 +51,7 @@ def command(
     clustering       every clusterer on the same vectors
     retrieval        mAP, precision and recall, by class
     labels           labels from exemplars
-    clusters         NMI and ARI of the commands' methods; k-means beside full iterations
+    clusters         k-means, leiden and spectral at a million rows
     search           indexes beside other libraries
     bars             ratios to what the machine allows
     soak             growth of the commands with n
