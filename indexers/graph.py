@@ -31,7 +31,7 @@ METHODS = {
 EXACT_FLOPS = 4e12
 # What NN-descent may take: its forest and lists are about FOREST bytes a row (119 MiB measured at 100,000 × 512), and
 # the vectors must stay in memory, for it visits them in no order.
-DESCENT_BYTES = 2 * 2**30
+DESCENT_BYTES = 4 * 2**30
 FOREST = 1280
 # Candidates whose vectors are gathered at a time.
 GATHER_BYTES = 32 * 2**20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from engine.drawing.maps import Drawing
 from engine.drawing.thumbnails import Thumbnails
 from engine.errors import BadInput
 from engine.pictures.map_page import Points, write_page
-from engine.pictures.palette import Groups
 from engine.pictures.sprites import chunks, fitting, sheet
 from engine.progress import Progress, Silent
 from engine.scratch import whole
@@ -47,7 +47,7 @@ def write_map(store: Store, drawing: Drawing, path: Path, *, progress: Progress 
     for part in chunks(len(ids)):
         sheets.append(sheet(thumbnails.of(part), side=side, quality=quality))
         told.advance(part.stop - part.start)
-    moved = Groups(groups.codes[order], groups.names, groups.nothing, groups.colours)
+    moved = replace(groups, codes=groups.codes[order])
     sizes = [size for one_sheet in sheets for size in one_sheet.sizes]
     points = Points(one.xy[order], names, moved, _doubtful(ids, names), sizes, side)
     try:

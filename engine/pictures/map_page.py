@@ -95,6 +95,8 @@ def _document(points: Points, title: str, note: str, by: str) -> dict[str, objec
         "codes": _base64(codes.astype("<u2").tobytes()),
         "groups": entries,
         "nothing": nothing,
+        # Where there is one group the title says what it is; ranges lie side by side anyway.
+        "named": len(groups.names) > 1 and not groups.ranges,
         "sides": _base64(np.array(points.sizes, np.uint8).tobytes()),
         "side": points.side,
         "across": ACROSS,

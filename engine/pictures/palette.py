@@ -34,12 +34,14 @@ class Groups:
     """`codes` int (n,) say of which group each point is, −1 of none, which is called `nothing`.
 
     `names` are the groups, those first that get a colour first; `colours` are theirs if they are not the usual ones.
+    `ranges` says that they are ranges of a value.
     """
 
     codes: NDArray[np.int32]
     names: tuple[str, ...]
     nothing: str = "no label"
     colours: tuple[str, ...] = GROUP_COLOURS
+    ranges: bool = False
 
     @property
     def without(self) -> str:
@@ -85,7 +87,7 @@ class Values:
         codes = np.full(len(self.values), -1, np.int32)
         codes[known] = np.clip(np.searchsorted(edges, self.values[known], "right") - 1, 0, BINS - 1)
         names = tuple(f"{edges[place]:.3f}–{edges[place + 1]:.3f}" for place in range(BINS))
-        return Groups(codes, names, self.nothing, STEPS)
+        return Groups(codes, names, self.nothing, STEPS, ranges=True)
 
 
 def colour(groups: Groups, code: int) -> str:

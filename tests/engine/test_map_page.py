@@ -9,7 +9,8 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from io import BytesIO
+from dataclasses import replace
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_the_page_holds_its_data_and_nothing_that_a_name_could_break(tmp_path):
     ]
     assert not re.search(r"https?://(?!example)", text)
     assert "<title>A map &lt;of&gt; it</title>" in text
+
+
+@pytest.mark.parametrize(("ranges", "names", "named"), [(False, 2, True), (True, 2, False), (False, 1, False)])
+def test_groups_are_named_on_the_map_unless_there_is_one_or_they_are_ranges(tmp_path, ranges, names, named):
+    made, sheets = points()
+    groups = Groups(np.minimum(made.groups.codes, names - 1), made.groups.names[:names], ranges=ranges)
+    file = StringIO()
+    write_page(file, replace(made, groups=groups), sheets, title="", note="", by="")
+    assert f'"named":{str(named).lower()}' in file.getvalue()
 
 
 def test_points_without_a_label_are_told_from_a_label_of_that_name():
@@ -287,6 +297,24 @@ def test_the_legend_filters(page):
     left.focus()
     page.keyboard.press("Enter")
     assert colours(page) == set()
+
+
+def test_names_of_groups_stand_where_they_lie_and_can_be_left_out(page):
+    texts = page.locator("#names text")
+    assert texts.all_text_contents() == ["left & <b>", "right"]
+    # A group's own middle, to a tenth of the screen; the one point without a label has no name.
+    for number, images in ((0, range(100)), (1, range(100, 199))):
+        x, y = np.mean([place(page, image) for image in images], axis=0)
+        box = texts.nth(number).bounding_box()
+        assert abs(box["x"] + box["width"] / 2 - x) < 64 and abs(box["y"] + box["height"] / 2 - y) < 128
+    page.locator("#groups button").first.click()
+    page.wait_for_function("() => document.querySelectorAll('#names text').length === 1")
+    assert texts.all_text_contents() == ["right"]
+    page.focus("#plot")
+    page.keyboard.press("n")
+    page.wait_for_function("() => document.querySelectorAll('#names text').length === 0")
+    page.click("#naming")
+    page.wait_for_function("() => document.querySelectorAll('#names text').length === 1")
 
 
 def test_wheel_drag_keys_and_double_click_move_the_view(page):

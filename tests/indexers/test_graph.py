@@ -181,7 +181,8 @@ def test_recall_tells_vectors_apart_that_are_packed_tightly():
 def test_the_method_goes_by_size():
     assert method(9_144, 1280) == "exact"
     assert method(100_000, 512) == "descent"
-    assert method(1_000_000, 512) == "ivf"
+    assert method(1_000_000, 512) == "descent"
+    assert method(2_000_000, 512) == "ivf"
     assert method(10_000_000, 32) == "ivf"
 
 

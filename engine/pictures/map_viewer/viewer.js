@@ -149,6 +149,7 @@
       waiting = false;
       const base = Math.min(4, Math.max(1.1, 190 / Math.sqrt(n)));
       painter.draw(Math.min(9, base * Math.max(1, view.scale / whole) ** 0.4));
+      writeNames();
       if (!performance.getEntriesByName("drawn").length) performance.mark("drawn");
     });
   }
@@ -192,6 +193,54 @@
     redraw();
   }
   function pan(dx, dy) { view.x -= dx / view.scale; view.y += dy / view.scale; redraw(); }
+
+  // --- names of groups, each where it is densest: the largest first, none upon another ---
+
+  const dense = 24; // cells a side in which the densest place of a group is looked for
+  const anchors = !data.named ? [] : groups.map((group, code) => ({ code, count: group.count, cells: new Map() }));
+  if (anchors.length) {
+    const cell = (value, low, high) => Math.min(dense - 1, Math.floor(((value - low) / (high - low || 1)) * dense));
+    for (let i = 0; i < n; i++) {
+      const [x, y] = [xy[2 * i], xy[2 * i + 1]];
+      const key = cell(y, edge.low, edge.high) * dense + cell(x, edge.left, edge.right);
+      const { cells } = anchors[codes[i]];
+      const sum = cells.get(key) || [0, 0, 0];
+      cells.set(key, [sum[0] + 1, sum[1] + x, sum[2] + y]);
+    }
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = `600 13px ${getComputedStyle(document.body).fontFamily}`;
+    for (const anchor of anchors) {
+      const [count, x, y] = [...anchor.cells.values()].reduce((a, b) => (b[0] > a[0] ? b : a), [0, 0, 0]);
+      const letters = [...groups[anchor.code].name];
+      anchor.text = letters.length > 28 ? `${letters.slice(0, 27).join("")}…` : letters.join("");
+      Object.assign(anchor, { x: x / count, y: y / count, width: pen.measureText(anchor.text).width });
+    }
+    anchors.sort((a, b) => b.count - a.count);
+  }
+  function writeNames() {
+    const written = [];
+    const free = (px, py, width) =>
+      written.every((other) => Math.abs(other.px - px) > (other.width + width) / 2 + 6 || Math.abs(other.py - py) > 17);
+    for (const { code, count, text, x, y, width } of $("naming").getAttribute("aria-pressed") === "true" ? anchors : []) {
+      if (!count || hidden[code] || code === data.nothing) continue;
+      const [px, py] = [(x - view.x) * view.scale + size.width / 2, size.height / 2 - (y - view.y) * view.scale];
+      const seen = Math.abs(px - size.width / 2) < (size.width + width) / 2 && py > -9 && py < size.height + 9;
+      if (seen && free(px, py, width)) written.push({ px, py, text, width });
+      if (written.length === 80) break;
+    }
+    $("names").replaceChildren(...written.map(({ px, py, text }) => {
+      const made = document.createElementNS("http://www.w3.org/2000/svg", "text");
+      made.setAttribute("x", px);
+      made.setAttribute("y", py);
+      made.textContent = text;
+      return made;
+    }));
+  }
+  $("naming").hidden = !anchors.length;
+  $("naming").onclick = () => {
+    $("naming").setAttribute("aria-pressed", String($("naming").getAttribute("aria-pressed") !== "true"));
+    redraw();
+  };
 
   // --- which image lies where: points sorted into a grid ---
 
@@ -452,6 +501,7 @@
   const keys = {
     ArrowLeft: () => pan(60, 0), ArrowRight: () => pan(-60, 0), ArrowUp: () => pan(0, 60), ArrowDown: () => pan(0, -60),
     "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: home, l: () => $("lasso").click(),
+    n: () => $("naming").click(),
     "/": () => $("query").focus(), Escape: () => { choose([]); hideCard(); },
   };
   addEventListener("keydown", (event) => {
