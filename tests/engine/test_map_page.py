@@ -243,7 +243,7 @@ def test_what_search_finds_can_be_chosen_with_keys_alone(page):
     page.keyboard.press("/")
     page.keyboard.type("images/19")
     page.keyboard.press("Enter")
-    for _ in range(4):
+    for _ in range(5):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Choose"
     page.keyboard.press("Enter")

@@ -229,7 +229,7 @@
       if (written.length === 80) break;
     }
     $("names").replaceChildren(...written.map(({ px, py, text }) => {
-      const made = document.createElementNS("http://www.w3.org/2000/svg", "text");
+      const made = document.createElementNS($("names").namespaceURI, "text");
       made.setAttribute("x", px);
       made.setAttribute("y", py);
       made.textContent = text;
