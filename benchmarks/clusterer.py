@@ -19,6 +19,8 @@ from labelers.clusters import CLUSTERERS, clusterer
 
 # Columns of the graph that some of them work on; exact, because approximate ones may be other ones each time.
 NEIGHBOURS = 15
+# Methods that draw nothing at random when they are given vectors as they are, and a number of clusters or none.
+DETERMINISTIC = ("agglomerative", "hdbscan")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Way:
 
     method: str
     reduce: str | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Say whether another seed may give other clusters of the same vectors."""
+        return self.reduce is not None or self.method not in DETERMINISTIC
 
     def asked(self, k: int) -> dict[str, Any]:
         """Return what a row says of it; methods that find the number of clusters are given none."""

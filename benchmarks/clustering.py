@@ -19,8 +19,8 @@ from benchmarks.results import Row
 from benchmarks.spaces import chosen
 from benchmarks.stores import NETWORK
 from benchmarks.summary import summaries
-from benchmarks.survey import looks, subjects, what
-from benchmarks.views import View
+from benchmarks.survey import look, subjects, what
+from benchmarks.views import How, View
 from engine.progress import Progress
 from indexers.graph import KnnGraph
 from labelers.cluster_metrics import cluster_metrics
@@ -53,29 +53,35 @@ def summed(suite: str, metrics: Sequence[str], rows: Sequence[Row], settings: Se
 def compared(
     suite: str, settings: Settings, progress: Progress, *, spaces: Sequence[str], ways: Sequence[Way]
 ) -> Iterator[Job]:
-    """Yield a job for each data set, space, method and seed."""
+    """Yield a job for each data set, space, method and seed; without a seed where none makes a difference."""
     for one in subjects(suite, settings, progress):
         if isinstance(one, Job):
             yield one
             continue
         guard = cache(partial(leaks, one, progress))
-        graphs: dict[str, Callable[[], KnnGraph]] = {}
         for space in chosen(settings.spaces, one, spaces):
-            for seed, seen in looks(suite, one, space, settings, progress):
-                if isinstance(seen, Job):
-                    yield seen
-                    continue
-                graph = graphs.setdefault(seen.fingerprint, cache(partial(_graph, seen)))
-                for way in ways:
-                    told = what(seen, way.method, params=way.asked(len(one.classes)), seed=seed)
-                    yield Job(told, partial(_rows, suite, seen, way, seed, guard, graph, progress))
+            seen = look(suite, one, space, How(progress, settings.quick))
+            if isinstance(seen, Job):
+                yield seen
+                continue
+            graph = cache(partial(_graph, seen))
+            for way, seed in _drawn(ways, settings.every_seed()):
+                told = what(seen, way.method, params=way.asked(len(one.classes)), seed=seed)
+                yield Job(told, partial(_rows, suite, seen, way, seed, guard, graph, progress))
+
+
+def _drawn(ways: Sequence[Way], seeds: Sequence[int]) -> Iterator[tuple[Way, int | None]]:
+    """Yield each way with every seed; one that draws nothing once, with None."""
+    first = seeds[0]
+    for seed in seeds:
+        yield from ((way, seed if way.draws else None) for way in ways if way.draws or seed == first)
 
 
 def _rows(
     suite: str,
     seen: View,
     way: Way,
-    seed: int,
+    seed: int | None,
     guard: Callable[[], Leaks | None],
     graph: Callable[[], KnnGraph],
     progress: Progress,
@@ -84,11 +90,11 @@ def _rows(
     X, truth = seen.take(one.judged), one.codes[one.judged]
     facts = {"params": way.asked(len(one.classes)), "seed": seed, "images": len(truth), **seen.facts()}
     try:
-        codes = clusters(way, X, len(one.classes), seed=seed, graph=graph, progress=progress)
+        codes = clusters(way, X, len(one.classes), seed=seed or 0, graph=graph, progress=progress)
     except Unavailable as error:
-        return [row(suite, one.found.name, way.method, note=str(error), **facts)]
-    metrics, chance = figures(truth, codes, X, seed)
-    leakage = _leakage(guard(), truth, codes, seed)
+        return [row(suite, one.found.name, way.method, **{**facts, "note": str(error)})]
+    metrics, chance = figures(truth, codes, X, seed or 0)
+    leakage = _leakage(guard(), truth, codes, seed or 0)
     return [row(suite, one.found.name, way.method, metrics=metrics, chance=chance, leakage=leakage, **facts)]
 
 

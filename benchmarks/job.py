@@ -72,7 +72,7 @@ def row(
     chance: Mapping[str, float | None] | None = None,
     seconds: float | None = None,
     peak_bytes: int | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     split: str | None = None,
     space: str | None = None,
     fingerprint: str | None = None,
@@ -82,7 +82,10 @@ def row(
     leakage: Mapping[str, Any] | None = None,
     note: str | None = None,
 ) -> dict[str, Any]:
-    """Return a row as `engine bench --json` prints it; without `metrics` it was not available, and `note` says why."""
+    """Return a row as `engine bench --json` prints it; without `metrics` it was not available, and `note` says why.
+
+    `seed` is None where nothing is drawn: any other run would give the same.
+    """
     return {
         "suite": suite,
         "dataset": dataset,

@@ -7,7 +7,9 @@ Images whose bytes are in both splits are one image of the store, and count in a
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from benchmarks.pixels import thumbnails
 from benchmarks.spaces import view
 from benchmarks.stores import NETWORK
 from benchmarks.subject import Subject
-from benchmarks.views import How, View
+from benchmarks.views import How, View, digest, kept
 from engine.neighbors.dedupe import THRESHOLD
 from engine.progress import Progress
 from indexers.flat import FlatIndex
@@ -61,7 +63,10 @@ def leaks(subject: Subject, progress: Progress) -> Leaks | None:
     except Unavailable:
         return None
     both = subject.train[subject.judged]
-    return Leaks(both | near_duplicates(seen, subject.judged, np.flatnonzero(subject.train)), int(both.sum()))
+    # Several suites ask, and comparing two splits takes longer than most of what they measure.
+    rule = digest(json.dumps([subject.data, seen.fingerprint, THRESHOLD, NEAR, CORRELATION, NEIGHBOURS]))
+    find = partial(near_duplicates, seen, subject.judged, np.flatnonzero(subject.train))
+    return Leaks(both | kept(subject.folder / f"near-{rule}.npy", find), int(both.sum()))
 
 
 def near_duplicates(seen: View, rows: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:

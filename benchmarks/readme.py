@@ -17,7 +17,7 @@ from benchmarks.protocol import protocol
 from benchmarks.published import of_dataset
 from benchmarks.report import NONE, TITLES, figure, table_lines
 from benchmarks.results import Row, read, write
-from benchmarks.summary import Summary, number, summaries
+from benchmarks.summary import ONE_RUN, Summary, number, remarks, summaries
 
 README = Path(__file__).parents[1] / "README.md"
 KEPT = Path(__file__).with_name("results")
@@ -83,6 +83,9 @@ def table(suite: str, rows: Sequence[Row]) -> str:
 def _quality(suite: str, metrics: Sequence[str], *, method: bool) -> Callable[[Sequence[Row]], Iterator[str]]:
     """Return what makes a table with a line for each data set and space, or method, and the published ones."""
 
+    def label(one: Summary) -> str:
+        return _label(one) if method else str(one.of["space"])
+
     def lines(rows: Sequence[Row]) -> Iterator[str]:
         # What a suite measures besides, such as the cost of an epoch, has none of these figures.
         found = [one for one in summaries(rows, metrics) if one.metrics]
@@ -93,13 +96,13 @@ def _quality(suite: str, metrics: Sequence[str], *, method: bool) -> Callable[[S
             own = [one for one in found if one.of["dataset"] == name]
             # The best first.
             for one in sorted(own, key=lambda one: -one.metrics[metrics[0]].mean):
-                body += _own(one, metrics, _label(one) if method else one.of["space"])
+                body += _own(one, metrics, label(one))
             for printed in of_dataset(name, suite):
                 mark = f"[{len(sources) + 1}]"
                 sources.append(f"{mark} {printed['source']}, {printed['split']} split" + _remark(printed))
                 body.append((name, f"{printed['method']} {mark}", *_cells(printed["values"], metrics), ""))
         yield from table_lines(head, body)
-        yield from ("", *_facts(found))
+        yield from ("", " ".join([*_facts(found), *_told(found, label)]))
         if sources:
             yield f"\nPublished: {'; '.join(sources)}."
 
@@ -136,10 +139,17 @@ def _facts(found: Sequence[Summary]) -> Iterator[str]:
         split = "all" if of["split"] == "all" else f"{of['split']} split of"
         leaked = of["leakage"]
         near = f", {leaked['near_duplicates']:,} of them near duplicates of training images" if leaked else ""
-        seeds = {some.seeds for some in found if some.of["dataset"] == name} - {SEEDS}
+        seeds = {some.seeds for some in found if some.of["dataset"] == name and not some.deterministic} - {SEEDS}
         few = f", {' or '.join(map(str, sorted(seeds)))} of {SEEDS} seeds" if seeds else ""
         told.append(f"{name}: {split} {of['images']:,} images, pixels {of['pixels']}{near}{few}")
     yield f"{'; '.join(told)}."
+
+
+def _told(found: Sequence[Summary], label: Callable[[Summary], str]) -> Iterator[str]:
+    """Yield which figures are of one run, and what lines say of themselves."""
+    if once := dict.fromkeys(label(one) for one in found if one.deterministic):
+        yield f"{', '.join(once)}: {ONE_RUN}."
+    yield from remarks(found, label)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Row]], Iterator[str]]] = {

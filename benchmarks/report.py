@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.published import of_dataset
 from benchmarks.results import Row
-from benchmarks.summary import Spread, Summary, number, summaries
+from benchmarks.summary import Spread, Summary, number, remarks, summaries
 
 TITLES = {
     "nmi": "NMI", "ari": "ARI", "ri": "RI", "accuracy": "ACC", "purity": "purity", "silhouette": "silhouette",
@@ -74,7 +74,7 @@ def _title(name: str, split: str | None, of: Row) -> str:
 def _lines(one: Summary, metrics: Sequence[str]) -> Iterator[Sequence[str]]:
     cells = [figure(one.metrics, metric) for metric in metrics]
     chance = " / ".join(number(one.chance[metric].mean) if metric in one.chance else NONE for metric in metrics)
-    yield (one.of["space"] or NONE, _method(one.of), *cells, chance, str(one.seeds), f"{one.seconds:.1f}")
+    yield (one.of["space"] or NONE, _method(one.of), *cells, chance, one.runs, f"{one.seconds:.1f}")
     if one.distinct:
         cells = [figure(one.distinct, metric) for metric in metrics]
         yield (one.of["space"] or NONE, f"{_method(one.of)}, without near duplicates", *cells, NONE, NONE, NONE)
@@ -106,7 +106,7 @@ def _notes(found: Sequence[Summary]) -> Iterator[str]:
             f"{leaked['near_duplicates']:,} of {leaked['images']:,} images are near duplicates of a training image "
             f"(by the rule in docs/protocols.md), {leaked['identical']} of them byte for byte."
         )
-    yield from dict.fromkeys(one.of["note"] for one in found if one.of["note"])
+    yield from remarks(found, lambda one: " / ".join(filter(None, [one.of["space"], one.of["method"]])))
 
 
 def _source(mark: int, one: Mapping[str, Any]) -> str:

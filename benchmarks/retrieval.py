@@ -16,8 +16,8 @@ from benchmarks.leakage import Leaks, leaks
 from benchmarks.page import Report, write
 from benchmarks.results import Row
 from benchmarks.spaces import SPACES, chosen
-from benchmarks.survey import looks, subjects, what
-from benchmarks.views import View
+from benchmarks.survey import look, subjects, what
+from benchmarks.views import How, View
 from engine.pictures.grid import Tile, grid
 from engine.progress import Progress
 from engine.store.table import in_list
@@ -37,11 +37,12 @@ def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
             continue
         guard = cache(partial(leaks, one, progress))
         for space in chosen(settings.spaces, one, tuple(SPACES)):
-            for seed, seen in looks(SUITE, one, space, settings, progress):
-                if isinstance(seen, Job):
-                    yield seen
-                    continue
-                count = min(QUICK_QUERIES if settings.quick else QUERIES, len(one.judged))
+            seen = look(SUITE, one, space, How(progress, settings.quick))
+            if isinstance(seen, Job):
+                yield seen
+                continue
+            count = min(QUICK_QUERIES if settings.quick else QUERIES, len(one.judged))
+            for seed in settings.every_seed():
                 told = what(seen, "cosine", queries=count, seed=seed)
                 yield Job(told, partial(_rows, seen, count, seed, guard, settings.output))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -12,6 +12,8 @@ from benchmarks.results import Row
 
 # What seeds have in common.
 SAME = ("dataset", "pixels", "split", "images", "space", "fingerprint", "method", "protocol", "quick")
+
+ONE_RUN = "deterministic, 1 run"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Summary:
     peak_bytes: int | None
     seeds: int
 
+    @property
+    def deterministic(self) -> bool:
+        """Say whether nothing was drawn, so that more runs would say no more."""
+        return self.of["seed"] is None
+
+    @property
+    def runs(self) -> str:
+        """Return over how many seeds the figures are."""
+        return ONE_RUN if self.deterministic else str(self.seeds)
+
 
 def summaries(rows: Sequence[Row], metrics: Sequence[str]) -> list[Summary]:
     """Return a summary for each group of lines that differ in their seed alone, in the order of their first line."""
@@ -65,6 +77,16 @@ def _summary(rows: Sequence[Row], metrics: Sequence[str]) -> Summary:
         max(peaks, default=None),
         len(rows),
     )
+
+
+def remarks(found: Sequence[Summary], label: Callable[[Summary], str]) -> Iterator[str]:
+    """Yield what lines say of themselves, each once, behind the labels of those that say it."""
+    told: dict[str, list[str]] = {}
+    for one in found:
+        if one.of["note"]:
+            told.setdefault(one.of["note"], []).append(label(one))
+    for note, labels in told.items():
+        yield f"{', '.join(dict.fromkeys(labels))}: {note}."
 
 
 def _spreads(found: Sequence[dict[str, Any]], metrics: Sequence[str]) -> dict[str, Spread]:

@@ -45,17 +45,6 @@ def look(suite: str, one: Subject, space: str, how: How) -> View | Job:
         return missing(suite, one.found.name, str(error), split=one.split, space=space, pixels=one.found.pixels)
 
 
-def looks(
-    suite: str, one: Subject, space: str, settings: Settings, progress: Progress
-) -> Iterator[tuple[int, View | Job]]:
-    """Yield for each seed a subject in a space; the job that stands for it once."""
-    for seed in settings.every_seed():
-        seen = look(suite, one, space, How(progress, seed, settings.quick))
-        yield seed, seen
-        if isinstance(seen, Job):
-            return
-
-
 def missing(suite: str, name: str, note: str, **facts: Any) -> Job:
     """Return a job whose row says that something is not there."""
     return Job({"dataset": name, "missing": facts.get("space")}, partial(_missing, suite, name, note, facts))

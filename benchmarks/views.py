@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.subject import Subject
 from engine.progress import Progress
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 class Matrix(Protocol):
@@ -36,21 +38,24 @@ class Placed:
 
 @dataclass(frozen=True)
 class How:
-    """With which seed a space is learnt, if it is; whether little is enough; and who hears of it."""
+    """Whether little is enough where a space is learnt, and who hears of it."""
 
     progress: Progress
-    seed: int = 0
     quick: bool = False
 
 
 @dataclass(frozen=True)
 class View:
-    """A subject in one space. `load` gives unit rows, float32 (n, dim) in the subject's order, when they are needed."""
+    """A subject in one space. `load` gives unit rows, float32 (n, dim) in the subject's order, when they are needed.
+
+    `note` is what its rows have to say of the space.
+    """
 
     subject: Subject
     space: str
     fingerprint: str
     load: Callable[[], Matrix]
+    note: str | None = None
 
     @cached_property
     def _matrix(self) -> Matrix:
@@ -68,6 +73,7 @@ class View:
             "fingerprint": self.fingerprint,
             "pixels": self.subject.found.pixels,
             "store_version": self.subject.store.versions(),
+            "note": self.note,
         }
 
 
@@ -76,7 +82,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def kept(path: Path, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+def kept(path: Path, make: Callable[[], NDArray[Kind]]) -> NDArray[Kind]:
     """Return the array in a file, mapped; it is made if it is not there."""
     if not path.exists():
         made = make()
@@ -84,4 +90,5 @@ def kept(path: Path, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.floa
         with scratch.open("wb") as file:
             np.save(file, made)
         os.replace(scratch, path)
-    return np.asarray(np.load(path, mmap_mode="r"))
+    found: NDArray[Kind] = np.load(path, mmap_mode="r")
+    return np.asarray(found)

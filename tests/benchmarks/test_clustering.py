@@ -70,6 +70,28 @@ def test_a_method_finds_what_is_apart(way):
         assert len(np.unique(np.flatnonzero(codes == code) // 30)) == 1
 
 
+@pytest.mark.parametrize("way", [way for way in WAYS if not way.draws], ids=str)
+def test_what_is_said_to_draw_nothing_gives_the_same_with_every_seed(way):
+    X = np.random.default_rng(1).standard_normal((200, 8)).astype(np.float32)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    found = [clusters(way, X, 7, seed=seed, graph=lambda: exact_graph(X), progress=Silent()) for seed in (0, 1, 2)]
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+def test_what_draws_nothing_runs_once_and_says_so(path, tmp_path):
+    rows = run("clustering", tmp_path, path, spaces=("colour",))
+    seeds: dict[str, list[int | None]] = {}
+    for one in rows:
+        seeds.setdefault(one["method"] + one["params"].get("reduce", ""), []).append(one["seed"])
+    once = {name for name, given in seeds.items() if given == [None]}
+    assert once == {"agglomerative", "hdbscan"} and len(seeds) == len(WAYS)
+    assert all(given == [0, 1] for name, given in seeds.items() if name not in once)
+    report = (tmp_path / "clustering" / "report.md").read_text()
+    (line,) = [line for line in report.splitlines() if line.startswith("| colour | agglomerative, k 3 |")]
+    assert "| deterministic, 1 run |" in line and "±" not in line
+
+
 def test_a_method_that_takes_too_much_memory_is_not_available(monkeypatch):
     monkeypatch.setattr("engine.clustering.memory.available", lambda: 1)
     X = np.eye(30, dtype=np.float32)

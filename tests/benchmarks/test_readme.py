@@ -15,7 +15,7 @@ from benchmarks.readme import BLOCK, README, TABLES, kept, rewritten, table, tak
 SUITE = "retrieval"
 
 
-def line(seed: int, value: float, **facts) -> dict:
+def line(seed: int | None, value: float, **facts) -> dict:
     """Return a result line of a full run."""
     known = {"seconds": 1.0, "images": 10, "pixels": "as published", "split": "test", "space": "pixels"}
     made = row(SUITE, "cifar10", "cosine", seed=seed, metrics={"map": value}, chance={"map": 0.1}, **{**known, **facts})
@@ -54,6 +54,15 @@ def test_a_table_is_the_means_of_its_lines():
     text = table(SUITE, [line(0, 0.2), line(1, 0.4)])
     assert "| cifar10 | pixels | 0.300 ± 0.141 | – | – | – | 0.100 / – / – / – |" in text
     assert "cifar10: test split of 10 images, pixels as published, 2 of 3 seeds." in text
+
+
+def test_what_lines_say_of_themselves_stands_below():
+    """One run of what draws nothing is no lack of seeds, and what was learnt once says so for each space."""
+    once = table(SUITE, [line(None, 0.25)])
+    assert "| cifar10 | pixels | 0.250 | – |" in once and "pixels: deterministic, 1 run." in once
+    assert "of 3 seeds" not in once
+    learnt = table(SUITE, [line(seed, 0.5, space=space, note="of one training") for space in "ab" for seed in range(3)])
+    assert learnt.endswith("pixels as published. a, b: of one training.\n")
 
 
 def test_near_duplicates_are_counted_and_left_out_beside():
