@@ -14,7 +14,9 @@ representations.py, clustering.py, clusterer.py
 clusters.py, scale.py
                clusters at scale: seconds and memory of each method, in a process of its own
 chart.py       means, chance and published values as a picture
-readme.py      the README's tables from the lines in results/
+kept.py        the lines in results/, which the project keeps; readme.py writes the documents' tables from them:
+               quality_tables.py, speed_tables.py, peers/table.py
+machine.py     the processor that a line names
 retrieval.py   pictures as queries
 labels.py      labels from exemplars
 peers/         indexes side by side

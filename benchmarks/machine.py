@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,3 +27,14 @@ def _processor() -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the machines that rows were measured on, as text; older rows do not say."""
+    known = (one.get("machine") for one in rows if one["available"])
+    names = ("processor not recorded" if one is None else _named(one) for one in known)
+    return "; ".join(dict.fromkeys(names))
+
+
+def _named(one: Mapping[str, Any]) -> str:
+    return f"{one['processor']}, {one['cores']} core{'' if one['cores'] == 1 else 's'}"

@@ -7,6 +7,7 @@ worker.py    a competitor in a process of its own
 race.py      turns → raw lines
 metrics.py   raw lines → recall, latency, rate
 report.py    metrics → Markdown
+table.py     kept result lines → the documents' table
 plot.py      metrics → PNG
 suite.py     all of it
 """

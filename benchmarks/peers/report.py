@@ -49,8 +49,8 @@ def _lines(race: Race) -> Iterator[str]:
 def summary(races: Sequence[Race], target: float = TARGETS[-1]) -> str:
     """Return one table of all data sets: median milliseconds of each competitor at its cheapest effort, and builds."""
     names = list(dict.fromkeys(one.competitor for race in races for one in race.results))
-    titles = [f"{race.run['dataset']}, {race.run['rows']:,} × {race.run['dim']}" for race in races]
-    rows = [(name, [_summed(race, name, target) for race in races]) for name in names]
+    titles = [column(race) for race in races]
+    rows = [(name, [summed(race, name, target) for race in races]) for name in names]
     lines = [
         f"Median ms of one query at recall@10 ≥ {target}, and seconds to build; one thread, {races[0].run['cpu']}.\n",
         f"| index | {' | '.join(titles)} |",
@@ -62,7 +62,13 @@ def summary(races: Sequence[Race], target: float = TARGETS[-1]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _summed(race: Race, name: str, target: float) -> str:
+def column(race: Race) -> str:
+    """Return what a data set is called at the head of a column."""
+    return f"{race.run['dataset']}, {race.run['rows']:,} × {race.run['dim']}"
+
+
+def summed(race: Race, name: str, target: float) -> str:
+    """Return milliseconds and seconds to build of a competitor at the target, or why it has none."""
     own = [one for one in race.results if one.competitor == name]
     there = [one for one in own if one.missing is None]
     best = cheapest(there, target)
@@ -73,10 +79,15 @@ def _summed(race: Race, name: str, target: float) -> str:
     return own[0].missing or "not measured" if own else "not measured"
 
 
+def ours_and_peer(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
+    """Return the results of this project's indexes and those of the others."""
+    ours = [one for one in results if one.competitor.startswith(OURS)]
+    return ours, [one for one in results if not one.competitor.startswith(OURS)]
+
+
 def verdict(results: Sequence[Result], target: float) -> str:
     """Return who is faster at the target, ours or the best peer, and by what factor."""
-    ours = cheapest((one for one in results if one.competitor.startswith(OURS)), target)
-    peer = cheapest((one for one in results if not one.competitor.startswith(OURS)), target)
+    ours, peer = (cheapest(some, target) for some in ours_and_peer(results))
     if ours is None or peer is None:
         lacking = "index of this project" if ours is None else "peer"
         return f"No {lacking} reached {target:.2f}."

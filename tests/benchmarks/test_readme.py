@@ -1,4 +1,4 @@
-"""The README's tables are those that the kept result lines give: no figure in them is typed by hand."""
+"""The documents' tables are those that the kept result lines give: no figure in them is typed by hand."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 
 import pytest
 
-from benchmarks import readme
+from benchmarks import kept as lines_kept
 from benchmarks.job import row
+from benchmarks.kept import kept, take_over
 from benchmarks.protocol import protocol
-from benchmarks.readme import BLOCK, README, TABLES, kept, rewritten, table, take_over
+from benchmarks.readme import BLOCK, PAGES, TABLES, rewritten, table
 
 SUITE = "retrieval"
+BLOCKS = [(page, found[1]) for page in PAGES for found in BLOCK.findall(page.read_text())]
+every_block = pytest.mark.parametrize(("page", "suite"), BLOCKS, ids=[f"{page.stem}-{name}" for page, name in BLOCKS])
 
 
 def line(seed: int | None, value: float, **facts) -> dict:
@@ -22,15 +25,16 @@ def line(seed: int | None, value: float, **facts) -> dict:
     return {**made, "protocol": protocol(SUITE), "quick": False, "key": str(seed), "part": [0, 1]}
 
 
-def test_every_figure_in_the_tables_has_its_result_lines():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_figure_in_the_tables_has_its_result_lines(page):
     """Fails when a figure was typed, or when lines were taken away: run `python -m benchmarks.readme`."""
-    text = README.read_text()
+    text = page.read_text()
     assert rewritten(text) == text
 
 
-@pytest.mark.parametrize("suite", [found[1] for found in BLOCK.findall(README.read_text())])
-def test_a_figure_that_was_typed_is_found(suite):
-    text = README.read_text()
+@every_block
+def test_a_figure_that_was_typed_is_found(page, suite):
+    text = page.read_text()
     start = text.index(f"<!-- bench: {suite} -->")
     place = text.index("\n", start) + 1
     assert rewritten(f"{text[:place]}| cifar10 | typed | 0.999 |\n{text[place:]}") == text
@@ -40,14 +44,13 @@ def test_a_figure_that_was_typed_is_found(suite):
         assert rewritten(typed) == text
 
 
-@pytest.mark.parametrize("suite", [found[1] for found in BLOCK.findall(README.read_text())])
+@pytest.mark.parametrize("suite", TABLES)
 def test_kept_lines_are_of_full_runs_by_the_protocol_of_today(suite):
-    assert suite in TABLES
     assert all(not one["quick"] and one["protocol"] == protocol(suite) for one in kept(suite))
 
 
 def test_a_table_without_lines_says_how_to_get_them():
-    assert table(SUITE, []) == "No result lines are kept yet: run `make bench`.\n"
+    assert "No result lines are kept yet: `engine bench retrieval`" in table(SUITE, [])
 
 
 def test_a_table_is_the_means_of_its_lines():
@@ -81,7 +84,7 @@ def test_only_the_blocks_are_written():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(readme, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(lines_kept, "KEPT", tmp_path / "kept")
     (tmp_path / SUITE).mkdir()
     return tmp_path
 
@@ -94,19 +97,19 @@ def measured(folder, rows: list[dict]) -> int:
 def test_lines_of_a_new_run_take_the_place_of_those_that_say_the_same(folder):
     assert measured(folder, [line(0, 0.2), line(1, 0.123456789)]) == 2
     assert measured(folder, [{**line(1, 0.5), "key": "other"}, line(0, 0.9, space="clip")]) == 2
-    found = {(one["space"], one["seed"]): one["metrics"]["map"] for one in readme.kept(SUITE)}
+    found = {(one["space"], one["seed"]): one["metrics"]["map"] for one in kept(SUITE)}
     assert found == {("pixels", 0): 0.2, ("pixels", 1): 0.5, ("clip", 0): 0.9}
 
 
 def test_quick_runs_and_old_protocols_are_not_taken(folder):
     old, quick = {**line(0, 0.2), "protocol": "0-old"}, {**line(0, 0.2), "quick": True}
     assert measured(folder, [old, quick]) == 0
-    assert readme.kept(SUITE) == []
+    assert kept(SUITE) == []
 
 
 def test_what_was_not_available_goes_when_it_is(folder):
     absent = {**row(SUITE, "cifar10", "none", space="clip", note="no weights"), "protocol": protocol(SUITE)}
     measured(folder, [{**absent, "quick": False, "key": "x", "part": [0, 1]}])
-    assert [one["available"] for one in readme.kept(SUITE)] == [False]
+    assert [one["available"] for one in kept(SUITE)] == [False]
     measured(folder, [line(0, 0.2, space="clip")])
-    assert [one["available"] for one in readme.kept(SUITE)] == [True]
+    assert [one["available"] for one in kept(SUITE)] == [True]
