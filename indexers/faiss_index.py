@@ -101,6 +101,20 @@ class FaissIndex(ABC, Generic[P]):
             answers += [self._answer(query, one, k, keep, kept) for query, one in zip(part, proposed, strict=True)]
         return answers
 
+    def propose(self, Q: NDArray[np.float32], n: int, *, effort: int) -> NDArray[np.int64]:
+        """Return positions int64 (q, n) of candidates, in no order that means anything, −1 where there are fewer.
+
+        For those who score them themselves. Until there are rows enough to train on, they are the `n` best.
+        """
+        Q, _ = questions(self._rows, Q, n, None)
+        if self._body is not None:
+            with threads_for(len(Q)):
+                return self._propose(Q, n, effort, None)
+        places = np.full((len(Q), n), -1, np.int64)
+        for place, found in zip(places, self._exact.search(Q, n), strict=True):
+            place[: len(found)] = found.positions
+        return places
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the folder `path`: a FAISS file and the parameters, not the vectors."""
         saved = files.Saved(self.kind, asdict(self.params), len(self._rows), self._rows.dim or 0)  # type: ignore[call-overload]
