@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.encoders.base import Vectors
+from engine.ingestion.known import Encoded
 from engine.sources.base import Member
 from engine.store import Space, Store
 from engine.store.durable import require_space
@@ -35,6 +36,8 @@ class Block:
     images: dict[bytes, Decoded] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
     thumbnails: list[bytes] = field(default_factory=list)
+    # By space: which images were encoded, and their vectors, part by part.
+    encoded: dict[str, list[bytes]] = field(default_factory=dict)
     vectors: dict[str, list[Vectors]] = field(default_factory=dict)
     finished: list[dict[str, Any]] = field(default_factory=list)
     bytes: int = 0
@@ -48,10 +51,11 @@ class Block:
             or (bool(self.members) and time.monotonic() - self.since > BLOCK_SECONDS)
         )
 
-    def add(self, chunk: Chunk, encoded: Mapping[str, Vectors], rows: Sequence[dict[str, Any]]) -> None:
-        """Take in a chunk: `encoded` has a vector for each picture not rejected, `rows` the ledger's columns."""
+    def add(self, chunk: Chunk, encoded: Mapping[str, Encoded], rows: Sequence[dict[str, Any]]) -> None:
+        """Take in a chunk: `encoded` is of the pictures not rejected, `rows` are the ledger's columns."""
         self.members += rows
         fresh, position = [], 0
+        ids = [decoded.id for decoded in chunk.decoded if decoded.rejected is None]
         for member, decoded in zip(chunk.members, chunk.decoded, strict=True):
             if decoded.rejected is not None:
                 continue
@@ -59,9 +63,11 @@ class Block:
                 self._image(member, decoded)
                 fresh.append(position)
             position += 1
-        for name, vectors in encoded.items():
-            self.vectors.setdefault(name, []).append(vectors[fresh])
-            self.bytes += len(fresh) * vectors.shape[1] * 4
+        for name, one in encoded.items():
+            places, vectors = one.of(fresh)
+            self.encoded.setdefault(name, []).extend(ids[place] for place in places)
+            self.vectors.setdefault(name, []).append(vectors)
+            self.bytes += vectors.nbytes
 
     def _image(self, member: Member, decoded: Decoded) -> None:
         data = member.data or b""
@@ -102,8 +108,9 @@ class Committer:
         require_space(self.store.path, 2 * block.bytes)
         ids = list(block.images)
         for name, parts in block.vectors.items():
-            rows = vector_rows(ids, unit(np.concatenate(parts), name))
-            self.store.vectors_table(self.spaces[name]).merge(rows)
+            if encoded := block.encoded[name]:
+                rows = vector_rows(encoded, unit(np.concatenate(parts), name))
+                self.store.vectors_table(self.spaces[name]).merge(rows)
         if ids:
             self.store.thumbnails.merge(
                 pa.table({"id": pa.array(ids, pa.binary()), "thumbnail": pa.array(block.thumbnails, pa.large_binary())})

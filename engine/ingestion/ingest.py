@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine import decode
 from engine.encoders.base import Encoder, Pixels, Vectors
 from engine.errors import Interrupted, SourceCut
 from engine.ingestion.commit import Block, Committer, ledger_row
+from engine.ingestion.known import Encoded, Known
 from engine.ingestion.plan import Plan, plan
 from engine.interrupt import deferred
 from engine.progress import Progress, Silent
@@ -83,6 +85,7 @@ def ingest(
     details = {**(details or {}), "spaces": [one.space for one in encoders], "versions": versions()}
     with store.lock(), deferred() as interrupted, store.run("ingest", details) as run:
         spaces = {one.space: store.declare(space_of(one), run.name) for one in encoders}
+        known = Known(store, spaces)
         store.sources.merge(pa.Table.from_pylist([source_row(one, run.name) for one in todo], store.sources.schema))
         writer = Writer(store, Committer(store, spaces, update=update), todo, run=run.name)
         started = time.monotonic()
@@ -98,7 +101,7 @@ def ingest(
                     progress.note(one.note)
                 started = time.monotonic()
                 for chunk in chunks:
-                    writer.add(chunk, encode(chunk, encoders))
+                    writer.add(chunk, _encode_lacking(chunk, encoders, known))
                     progress.advance(len(chunk.members), sum(one.rejected is not None for one in chunk.decoded))
                     if interrupted():
                         writer.flush(ended=False)
@@ -131,6 +134,27 @@ def encode(chunk: Chunk, encoders: Sequence[Encoder]) -> dict[str, Vectors]:
         pixels = read_only(chunk.pixels[one.geometry])
         encoded[one.space] = one.encode(pixels) if len(pixels) else np.empty((0, one.dim), np.float32)
     return encoded
+
+
+def _encode_lacking(chunk: Chunk, encoders: Sequence[Encoder], known: Known) -> dict[str, Encoded]:
+    """Return for each space the vectors of those good pictures that have none yet."""
+    ids = [one.id for one in chunk.decoded if one.rejected is None]
+    encoded = {}
+    for one in encoders:
+        lacking = known.lacking(one.space, ids)
+        pixels = _picked(read_only(chunk.pixels[one.geometry]), lacking)
+        encoded[one.space] = Encoded(lacking, one.encode(pixels) if len(pixels) else np.empty((0, one.dim), np.float32))
+    return encoded
+
+
+def _picked(pixels: Pixels | list[Pixels], which: NDArray[np.bool_]) -> Pixels | list[Pixels]:
+    if which.all():
+        return pixels
+    if isinstance(pixels, list):
+        return [one for one, picked in zip(pixels, which, strict=True) if picked]
+    picked = pixels[which]
+    picked.setflags(write=False)
+    return picked
 
 
 def read_only(pixels: Pixels | list[Pixels]) -> Pixels | list[Pixels]:
@@ -179,7 +203,7 @@ class Writer:
         self.rejected = 0
         self.reasons: dict[str, int] = {}
 
-    def add(self, chunk: Chunk, encoded: dict[str, Vectors]) -> None:
+    def add(self, chunk: Chunk, encoded: dict[str, Encoded]) -> None:
         rows = [
             self.ledger(one.digest, member, decoded)
             for one, member, decoded in zip(chunk.tags, chunk.members, chunk.decoded, strict=True)

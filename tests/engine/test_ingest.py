@@ -178,6 +178,58 @@ def test_again_decodes_nothing_and_adds_nothing(store, photos, tmp_path):
     assert store.versions() == before
 
 
+class Counting:
+    """The encoder of colours, which notes how many pictures it was given at a time."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+        self._colour = colour()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._colour, name)
+
+    def encode(self, pixels):
+        self.given.append(len(pixels))
+        return self._colour.encode(pixels)
+
+
+def test_pictures_that_have_their_vectors_are_not_encoded_again(store, photos, tmp_path):
+    take(store, photos)
+    expected = vectors(store)
+    fresh = (90, 10, 200)
+    more = {
+        "old.png": picture(RED),
+        "new.png": picture(fresh),
+        "broken.png": b"no picture",
+        "older.png": picture(GREEN),
+    }
+    write_tar(tmp_path / "more.tar", more)
+    counting = Counting()
+    report = ingest(store, [open_source(tmp_path / "more.tar")], [counting], workers=1)
+    assert counts(report) == (4, 1, 2, 1)
+    # Whatever an encoder is tried with at first, of these four it sees the one that is new.
+    assert sum(counting.given) == 1
+    added = vectors(store)
+    assert all(np.array_equal(added[one], row) for one, row in expected.items())
+    (new,) = added.keys() - expected.keys()
+    np.testing.assert_allclose(added[new], unit(fresh), atol=1e-6)
+    assert_whole(store)
+
+
+def test_a_picture_whose_vector_is_gone_is_encoded_when_it_comes_again(store, photos, tmp_path):
+    take(store, photos)
+    expected = vectors(store)
+    gone = resolve(store, "green.png")
+    store.vectors_table(store.space("colour")).delete(f"id = x'{gone.hex()}'")
+    assert gone not in vectors(store)
+    write_tar(tmp_path / "more.tar", {"old.png": picture(RED), "older.png": picture(GREEN)})
+    counting = Counting()
+    ingest(store, [open_source(tmp_path / "more.tar")], [counting], workers=1)
+    assert sum(counting.given) == 1
+    assert vectors(store)[gone] == pytest.approx(expected[gone])
+    assert_whole(store)
+
+
 @pytest.mark.parametrize("kind", ["tar", "folder"])
 def test_what_is_left_of_a_source_is_taken_in_and_nothing_else(store, photos, tmp_path, kind):
     if kind == "folder":
