@@ -24,8 +24,7 @@ SOWN = 16
 SAMPLES = ((32, 10), (128, 5))
 BLOCK = 4096
 ITERATIONS = 100
-# An iteration that lowers the inertia by a smaller share is the last: of many rows, for which another one costs as much
-# as all before it gained; of few, one that hardly gains anything.
+# An iteration that lowers the inertia by a smaller share is the last; few rows, where iterations cost little, get more.
 TOLERANCE = 2e-3
 FINE = 1e-5
 FEW = 100_000
