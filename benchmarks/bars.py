@@ -142,7 +142,7 @@ def _raced(held: Held, folder: Path, settings: Settings, progress: Progress) -> 
         progress.note(f"approximate indexes: from {raw}")
         return measured(read(raw))
     progress.note("approximate indexes")
-    peers = {name: PEERS[name] for name in (FLAT, *ANN)}
+    peers = {name: PEERS[name] for name in (FLAT, *ANN) if name not in settings.skip}
     return measured(race(held, peers, folder, seed=settings.seed, progress=progress))
 
 

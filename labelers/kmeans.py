@@ -182,7 +182,8 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[int], Part], starts: Ite
 
 
 def _threads() -> int:
-    return os.cpu_count() or 1
+    """Return how many cores this process may use; more threads would push each other's blocks out of the caches."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _drawn(n: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:

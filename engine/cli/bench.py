@@ -23,7 +23,7 @@ from engine.cli.output import FILE, emit, json_option, progress, table
 @click.option("--rows", type=int, help="How many made rows, where the suite makes them.")
 @click.option("--output", type=FILE, default="build/bench", show_default=True, help="The folder of what was measured.")
 @click.option("--quick", is_flag=True, help="A small run that shows that it works; every row says so.")
-@click.option("--skip", multiple=True, help="A competitor of search to leave out; its row says so.")
+@click.option("--skip", multiple=True, help="An index that search or bars leaves out; its row says so.")
 @click.option("--reuse", is_flag=True, help="Measure nothing: tables and pictures again from what was measured.")
 @click.option("--recompute", is_flag=True, help="Measure anew what was measured before.")
 @json_option

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine import decode
 from engine.encoders.base import Geometry, Pixels
+from engine.encoders.machine import cores
 from engine.errors import BadInput
 from engine.progress import Progress
 from engine.store import Store
@@ -95,7 +96,7 @@ def _squares(
 ) -> Iterator[tuple[NDArray[np.int64], list[Pixels | None]]]:
     """Yield (places in `ids`, squares) of thumbnails, in the order in which they lie in the store."""
     keys = sort_key(ids)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for batch in store.thumbnails.scan(["id", "thumbnail"], rows=BATCH):
             found = sort_key(id_array(batch["id"]))
             places = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
