@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,9 +13,16 @@ from labelers.affinity import shared_neighbours
 from labelers.clusters import Clusters, require
 from labelers.kmeans import KMeans
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 # Without a number the first so many gaps between eigenvalues are looked at.
 MOST = 100
 TOLERANCE = 1e-4
+# So many rows have many clusters, and the first eigenvalues lie too close for Lanczos' method to part them. All vectors
+# are sought at once then: which of those with nearly one eigenvalue are found matters little to k-means.
+LARGE = 200_000
+COARSE, ROUNDS, WARM = 1e-2, 30, 5
 
 
 class Spectral:
@@ -28,7 +38,8 @@ class Spectral:
 
     def memory(self, n: int, dim: int, neighbors: int) -> int:
         """Return the bytes of the graph and of the vectors that the eigenvectors are found from."""
-        return n * neighbors * 64 + n * (4 * (self.k or MOST) + 25) * 8
+        k = self.k or MOST
+        return n * neighbors * 64 + (n * k * 56 if n >= LARGE else n * (4 * k + 25) * 8)
 
     def cluster(self, X: NDArray[np.float32], graph: KnnGraph | None) -> Clusters:
         """Return k clusters of the graph, or as many as come before the largest gap between two eigenvalues."""
@@ -56,10 +67,27 @@ def _eigenvectors(graph: KnnGraph, count: int, seed: int) -> tuple[NDArray[np.fl
     root = diags(1 / np.sqrt(np.asarray(weights.sum(axis=1)).ravel()))
     matrix = root @ weights @ root
     n = len(graph)
+    rng = np.random.default_rng(seed)
     if count >= n - 1 or n <= 200:
         values, vectors = np.linalg.eigh(matrix.toarray())
+    elif n >= LARGE and 5 * count < n:
+        del weights
+        values, vectors = _all_at_once(matrix.astype(np.float32), rng.standard_normal((n, count), np.float32))
     else:
-        start = np.random.default_rng(seed).standard_normal(n)
+        start = rng.standard_normal(n)
         values, vectors = eigsh(matrix, count, which="LA", v0=start, tol=TOLERANCE, ncv=min(n, 2 * count + 20))
     order = np.argsort(-values, kind="stable")[:count]
     return values[order], vectors[:, order]
+
+
+def _all_at_once(matrix: csr_matrix, start: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return eigenvalues and vectors by LOBPCG (Knyazev 2001) from `start` (n, count), residuals about 1e-2."""
+    from scipy.sparse.linalg import lobpcg
+
+    for _ in range(WARM):
+        start = matrix @ start
+    with warnings.catch_warnings():
+        # It warns of residuals above the tolerance after the last round; the partition is good enough before.
+        warnings.simplefilter("ignore", UserWarning)
+        values, vectors = lobpcg(matrix, start, largest=True, tol=COARSE, maxiter=ROUNDS)
+    return values, vectors

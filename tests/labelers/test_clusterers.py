@@ -260,3 +260,13 @@ def test_the_number_with_the_best_silhouette_is_chosen():
     cuts = {k: found("kmeans", X, k).codes for k in ladder(len(X))}
     widths = {k: silhouette(X, codes, rng=np.random.default_rng(0), sample=10_000) for k, codes in cuts.items()}
     assert by_silhouette(X, lambda rows, k: cuts[k], seed=0) == max(widths, key=widths.get)
+
+
+def test_many_rows_get_the_clusters_that_few_get(monkeypatch):
+    X, truth = blobs(sizes=(400, 350, 300, 250), noise=0.3)
+    few = found("spectral", X, 4)
+    monkeypatch.setattr("labelers.spectral.LARGE", 1000)
+    many = found("spectral", X, 4)
+    assert adjusted_rand_score(truth, few.codes) > 0.9
+    assert adjusted_rand_score(few.codes, many.codes) > 0.99
+    assert many.params["eigenvalue"] == pytest.approx(few.params["eigenvalue"], abs=1e-3)
