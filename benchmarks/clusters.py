@@ -29,8 +29,8 @@ __all__ = ["jobs", "report"]
 
 SUITE = "clusters"
 MANY, QUICK_MANY, DIM = 1_000_000, 5000, 512
-# Each of k eigenvectors takes 56 bytes a row while it is sought: 56 GB for a thousand of a million rows, which no setting
-# makes fit; spectral is given what its eigengap looks at.
+# An eigenvector takes 56 bytes a row while it is sought, a thousand of a million rows 56 GB; spectral is given what its
+# eigengap looks at.
 CLUSTERS = {"kmeans": 1000, "leiden": None, "spectral": 100}
 QUICK_CLUSTERS = 20
 # Anonymous bytes that a method may take.

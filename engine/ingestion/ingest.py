@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine import decode
-from engine.encoders.base import Encoder, Pixels, Vectors
+from engine.encoders.base import Encoder, Pixels
 from engine.errors import Interrupted, SourceCut
 from engine.ingestion.commit import Block, Committer, ledger_row
 from engine.ingestion.known import Encoded, Known
@@ -127,22 +127,13 @@ def members_of(plans: Sequence[Plan]) -> Iterator[tuple[Plan, Member]]:
             one.cut = cut.message
 
 
-def encode(chunk: Chunk, encoders: Sequence[Encoder]) -> dict[str, Vectors]:
-    """Return for each space the vectors (n, dim) of the chunk's n good pictures."""
-    encoded = {}
-    for one in encoders:
-        pixels = read_only(chunk.pixels[one.geometry])
-        encoded[one.space] = one.encode(pixels) if len(pixels) else np.empty((0, one.dim), np.float32)
-    return encoded
-
-
 def _encode_lacking(chunk: Chunk, encoders: Sequence[Encoder], known: Known) -> dict[str, Encoded]:
     """Return for each space the vectors of those good pictures that have none yet."""
     ids = [one.id for one in chunk.decoded if one.rejected is None]
     encoded = {}
     for one in encoders:
         lacking = known.lacking(one.space, ids)
-        pixels = _picked(read_only(chunk.pixels[one.geometry]), lacking)
+        pixels = _picked(chunk.pictures(one.geometry), lacking)
         encoded[one.space] = Encoded(lacking, one.encode(pixels) if len(pixels) else np.empty((0, one.dim), np.float32))
     return encoded
 
@@ -155,13 +146,6 @@ def _picked(pixels: Pixels | list[Pixels], which: NDArray[np.bool_]) -> Pixels |
     picked = pixels[which]
     picked.setflags(write=False)
     return picked
-
-
-def read_only(pixels: Pixels | list[Pixels]) -> Pixels | list[Pixels]:
-    """Return the pictures so that an encoder that writes into them fails instead of spoiling the next one's."""
-    for array in pixels if isinstance(pixels, list) else [pixels]:
-        array.setflags(write=False)
-    return pixels
 
 
 def provenance(encoders: Sequence[Encoder]) -> list[dict[str, Any]]:

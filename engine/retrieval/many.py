@@ -164,7 +164,6 @@ def of_source(
     Raises `SourceError` for a source that cannot be opened, `BadInput` for one without members.
     """
     # Only new pictures need an encoder and the processes that decode.
-    from engine.ingestion.ingest import encode
     from engine.retrieval.encode import encoder_of
     from engine.sources import expand, open_source
     from engine.workers import DecodePool
@@ -199,7 +198,8 @@ def of_source(
                 good = [(member.name, one.id) for member, one in pairs if one.rejected is None]
                 if good:
                     ids = np.frombuffer(b"".join(digest for _, digest in good), np.uint8).reshape(-1, ID_BYTES)
-                    points = encoder.joined(encode(chunk, encoder.encoders))
+                    encoded = {one.space: one.encode(chunk.pictures(one.geometry)) for one in encoder.encoders}
+                    points = encoder.joined(encoded)
                     yield Block([name for name, _ in good], points, vectors.positions(ids))
         if not seen:
             raise BadInput(f"there is no image in {path}", "name a folder, tar, zip, IDX or image file")

@@ -35,6 +35,13 @@ class Chunk:
     decoded: Sequence[Decoded]
     pixels: dict[Geometry | None, Pixels | list[Pixels]]
 
+    def pictures(self, geometry: Geometry | None) -> Pixels | list[Pixels]:
+        """Return the pictures for a geometry, read-only: an encoder that wrote into them would spoil the next one's."""
+        found = self.pixels[geometry]
+        for array in found if isinstance(found, list) else [found]:
+            array.setflags(write=False)
+        return found
+
 
 class DecodePool:
     """Decodes a stream of members in `workers` processes, answers in order. Use as a context manager."""
