@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine.cli.hits import document, show, show_many, show_written
 from engine.cli.output import FILE, emit, emit_lines, json_option, progress, say, store_option
 from engine.errors import BadInput
+
+if TYPE_CHECKING:
+    from engine.retrieval.batch import Queries
+    from engine.retrieval.query import Query
+    from engine.store import Store
 
 
 @click.command
@@ -60,9 +67,8 @@ def command(
     """Find the images closest to a picture, a name or a vector, or to many of them in one go."""
     from engine.retrieval.query import Query
     from engine.store import Store
-    from engine.store.names import several_sources
 
-    opened, query = Store.open(store), Query(image, id, vector, like, unlike)
+    query = Query(image, id, vector, like, unlike)
     many = images is not None or vectors is not None or ids is not None or all
     if many and (image or id or vector or like or unlike):
         raise BadInput(f"many queries at once, and one: {query}", "leave out --image, --id, --vector, --like, --unlike")
@@ -70,35 +76,53 @@ def command(
         raise BadInput(f"--grid {grid} draws one printed answer", "leave out --grid")
     if beside and grid is None:
         raise BadInput(f"--beside {beside[0]} is drawn, and there is no picture", "--grid FILE.png")
+    opened = Store.open(store)
+    asked = {"k": k, "threshold": threshold, "fpr": fpr, "where": where, "exclude_self": exclude_self, "exact": exact}
     if not many and output is None:
-        from engine.retrieval.search import search
+        _one(opened, query, (space, *beside), asked, grid=grid, json=json)
+    else:
+        from engine.retrieval.batch import Queries
 
-        answer, *others = (
-            search(
-                opened, query, space=one, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
-                exact=exact,
-            )
-            for one in (space, *beside)
-        )  # fmt: skip
-        if grid is not None:
-            from engine.drawing.hits import draw_answer, draw_beside
+        queries = Queries(images, vectors, ids, all) if many else query
+        _many(opened, queries, {"space": space, **asked}, output=output, json=json)
 
-            draw_beside(opened, query, [answer, *others], grid) if others else draw_answer(opened, query, answer, grid)
-            say(f"drawn: {grid}")
-        emit(document(answer)) if json else show(answer, several=several_sources(opened))
-        return
-    from engine.retrieval.batch import Queries, batch
 
-    asked = Queries(images, vectors, ids, all) if many else query
+def _one(
+    store: Store,
+    query: Query,
+    spaces: tuple[str | None, ...],
+    asked: Mapping[str, Any],
+    *,
+    grid: Path | None,
+    json: bool,
+) -> None:
+    """Print the answer in the first space; draw those in all of them."""
+    from engine.retrieval.search import search
+    from engine.store.names import several_sources
+
+    answers = [search(store, query, space=space, **asked) for space in spaces]
+    if grid is not None:
+        from engine.drawing.hits import draw_answer, draw_beside
+
+        if len(answers) > 1:
+            draw_beside(store, query, answers, grid)
+        else:
+            draw_answer(store, query, answers[0], grid)
+        say(f"drawn: {grid}")
+    emit(document(answers[0])) if json else show(answers[0], several=several_sources(store))
+
+
+def _many(store: Store, queries: Queries | Query, asked: Mapping[str, Any], *, output: Path | None, json: bool) -> None:
+    """Print the answers or write them into a file; exit with 1 if something was no query."""
+    from engine.retrieval.batch import batch
+    from engine.store.names import several_sources
+
     with progress() as drawn:
-        made = batch(
-            opened, asked, space=space, k=k, threshold=threshold, fpr=fpr, where=where, exclude_self=exclude_self,
-            exact=exact, output=output, progress=drawn,
-        )  # fmt: skip
+        made = batch(store, queries, output=output, progress=drawn, **asked)
         if output is not None:
             show_written(made.write(output), json=json)
         elif json:
             emit_lines(map(document, made.answers()))
         else:
-            show_many(made.answers(), several=several_sources(opened))
+            show_many(made.answers(), several=several_sources(store))
     raise click.exceptions.Exit(1 if made.problems else 0)
