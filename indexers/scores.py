@@ -50,11 +50,11 @@ def _sorted(positions: NDArray[np.int64], scores: NDArray[np.float64], k: int | 
 def cosines(part: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return float64 scores (m,) of rows (m, dim) with a query (dim,), or each with its own (m, dim).
 
-    A matrix product would sum a row differently beside others.
+    A dot product a row: a matrix product would sum a row differently beside others.
 
     In float32 a unit row is of length 1 to seven digits only. Both lengths are divided by, so that a row's score with
     itself is 1: the root of a square is exact.
     """
     rows, point = part.astype(np.float64), query.astype(np.float64)
-    lengths = np.sqrt((rows * rows).sum(axis=1) * (point * point).sum(axis=-1))
-    return (rows * point).sum(axis=1) / np.where(lengths == 0, 1, lengths)
+    lengths = np.sqrt(np.vecdot(rows, rows) * np.vecdot(point, point))
+    return np.vecdot(rows, point) / np.where(lengths == 0, 1, lengths)
