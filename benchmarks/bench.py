@@ -11,10 +11,11 @@ from benchmarks.machine import machine
 from benchmarks.processes import Watch
 from benchmarks.protocol import protocol
 from benchmarks.published import beside
-from benchmarks.results import Results, Row
+from benchmarks.results import RESULTS, Results, Row
 from benchmarks.suites import SUITES
-from engine.errors import BadInput
+from engine.errors import BadInput, StoreBusy
 from engine.progress import Progress
+from engine.store.durable import if_free
 
 
 class Suite(Protocol):
@@ -35,32 +36,37 @@ def suite(name: str) -> Suite:
 def bench(name: str, settings: Settings, progress: Progress) -> Iterator[Row]:
     """Yield the rows of a suite, measured now or before, and write its report; see `Settings` for what is asked."""
     chosen, version = suite(name), protocol(name)
-    settings.output.mkdir(parents=True, exist_ok=True)
-    results = Results(settings.output / "results.jsonl")
-    if settings.recompute:
-        results.forget(lambda one: _asked(one, settings))
+    path = settings.output / RESULTS
     if settings.reuse:
-        rows = [one for one in results.rows() if _asked(one, settings)]
+        rows = [one for one in Results(path).rows() if _asked(one, settings)]
         if not rows:
-            raise BadInput(f"there are no such rows in {results.path}", f"measure first: engine bench {name}")
+            raise BadInput(f"there are no such rows in {path}", f"measure first: engine bench {name}")
         yield from rows
-    else:
-        rows = []
+        chosen.report(rows, settings, progress)
+        return
+    settings.output.mkdir(parents=True, exist_ok=True)
+    with if_free(settings.output / ".lock") as free:
+        if not free:
+            raise StoreBusy(f"another engine bench writes into {settings.output}", "wait for it, or --output DIR")
+        results, rows = Results(path, anew=settings.recompute), []
         for job in chosen.jobs(settings, progress):
             for one in _measured(name, version, job, results, settings, progress):
                 rows.append(one)
                 yield one
-    chosen.report(rows, settings, progress)
+        chosen.report(rows, settings, progress)
 
 
 def _asked(one: Row, settings: Settings) -> bool:
-    wanted = not settings.datasets or one["dataset"] in settings.datasets
-    return wanted and bool(one.get("quick")) == settings.quick
+    # A small run of the race calls its data sets so.
+    named = one["dataset"].removesuffix("-quick") if settings.quick else one["dataset"]
+    wanted = not settings.datasets or named in settings.datasets
+    return wanted and (not settings.spaces or one["space"] in settings.spaces) and one["quick"] == settings.quick
 
 
 def _measured(name: str, version: str, job: Job, results: Results, settings: Settings, progress: Progress) -> list[Row]:
     key = job.key(name, version, quick=settings.quick)
-    if done := results.done(key):
+    # Measured anew, it stands where it stood before; what is not measured now stays.
+    if (done := results.done(key)) and not settings.recompute:
         return done
     said = [str(job.what[part]) for part in ("dataset", "space", "method") if job.what.get(part)]
     seed = "" if job.what.get("seed") is None else f", seed {job.what['seed']}"
@@ -81,5 +87,5 @@ def _measured(name: str, version: str, job: Job, results: Results, settings: Set
         }
         for number, one in enumerate(found)
     ]
-    results.append(rows)
+    results.put(rows)
     return rows

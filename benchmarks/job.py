@@ -77,6 +77,7 @@ def row(
     space: str | None = None,
     fingerprint: str | None = None,
     store_version: Mapping[str, int] | None = None,
+    data: str | None = None,
     pixels: str | None = None,
     images: int | None = None,
     leakage: Mapping[str, Any] | None = None,
@@ -84,11 +85,13 @@ def row(
 ) -> dict[str, Any]:
     """Return a row as `engine bench --json` prints it; without `metrics` it was not available, and `note` says why.
 
-    `seed` is None where nothing is drawn: any other run would give the same.
+    `seed` is None where nothing is drawn: any other run would give the same. `data` tells images, labels and splits
+    from others of the same name.
     """
     return {
         "suite": suite,
         "dataset": dataset,
+        "data": data,
         "pixels": pixels,
         "split": split,
         "images": images,

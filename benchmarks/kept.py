@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.datasets.base import OWN_STORE, OWN_VECTORS
 from benchmarks.protocol import protocol
-from benchmarks.results import Row, read, write
+from benchmarks.results import RESULTS, Row, read, write
 
 KEPT = Path(__file__).with_name("results")
 # More digits than any table shows, fewer than a float has; seconds of a query are small.
@@ -24,7 +25,7 @@ def kept(suite: str) -> list[Row]:
 
 def take_over(suite: str, measured: Path) -> int:
     """Put the lines of a full run into what is kept, in place of those that say the same; return how many came."""
-    new = [_short(one) for one in read(measured / suite / "results.jsonl") if _counts(one, suite)]
+    new = [_short(one) for one in read(measured / suite / RESULTS) if _counts(one, suite)]
     old = [one for one in kept(suite) if _counts(one, suite)]
     rows = _together(old, new) if suite in TOGETHER else _each(old, new)
     if not rows:
@@ -53,7 +54,8 @@ def _together(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 
 
 def _counts(one: Row, suite: str) -> bool:
-    return not one["quick"] and one["protocol"] == protocol(suite)
+    own = one["dataset"].startswith((OWN_STORE, OWN_VECTORS))
+    return not own and not one["quick"] and one["protocol"] == protocol(suite)
 
 
 def _cell(one: Row) -> str:

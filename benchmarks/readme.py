@@ -14,8 +14,9 @@ from pathlib import Path
 from benchmarks.kept import kept, take_over
 from benchmarks.peers.table import search
 from benchmarks.quality_tables import quality
-from benchmarks.results import Row
+from benchmarks.results import RESULTS, Row, read
 from benchmarks.speed_tables import bars, clusters, soak
+from engine.errors import BadInput, EngineError
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
@@ -48,9 +49,25 @@ def table(suite: str, rows: Sequence[Row]) -> str:
     return "\n".join(TABLES[suite](rows)) + "\n"
 
 
-if __name__ == "__main__":
-    for given in sys.argv[1:]:
+def main(folders: Sequence[Path]) -> None:
+    """Take over what was measured into each folder, then write the pages; raise `BadInput` before writing."""
+    for folder in folders:
+        found = [suite for suite in TABLES if (folder / suite / RESULTS).exists()]
+        if not found:
+            raise BadInput(f"nothing was measured into {folder}", f"engine bench SUITE --output {folder}")
+        for suite in found:
+            list(read(folder / suite / RESULTS))
+    for folder in folders:
         for suite in TABLES:
-            print(f"{suite}: {take_over(suite, Path(given))} lines from {given}")
+            if count := take_over(suite, folder):
+                print(f"{suite}: {count} lines from {folder}")
     for page in PAGES:
         page.write_text(rewritten(page.read_text()))
+        print(f"written: {page}")
+
+
+if __name__ == "__main__":
+    try:
+        main([Path(one) for one in sys.argv[1:]])
+    except EngineError as error:
+        sys.exit(f"python -m benchmarks.readme [DIR]: {error}")

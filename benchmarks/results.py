@@ -1,10 +1,10 @@
-"""The file of result lines: appended to, one line a row, flushed; what is in it is not measured again."""
+"""The file of result lines: one line a row, flushed; what is in it is not measured again."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,59 +13,91 @@ from engine.errors import BadInput
 Row = dict[str, Any]
 
 
-class Results:
-    """DIR/SUITE/results.jsonl. A job's rows carry its `key` and `part`, [number, of how many]."""
+# What a line must have to count as one.
+PARTS = ("dataset", "space", "method", "params", "metrics", "seed", "available", "protocol", "quick", "key", "part")
+RESULTS, BROKEN = "results.jsonl", ".broken"
 
-    def __init__(self, path: Path) -> None:
+
+class Results:
+    """DIR/SUITE/results.jsonl. A job's rows carry its `key` and `part`, [number, of how many].
+
+    A file with a line that is none raises `BadInput`; with `anew` it is kept under another name and begun again.
+    """
+
+    def __init__(self, path: Path, *, anew: bool = False) -> None:
         self.path = path
-        self._rows = list(read(path))
+        try:
+            self._rows = list(read(path))
+        except BadInput:
+            if not anew:
+                raise
+            os.replace(path, path.with_name(path.name + BROKEN))
+            self._rows = []
 
     def rows(self) -> list[Row]:
-        """Return the rows that count: of those of one key and number the last, in the order of their first."""
-        newest = {(one.get("key"), *one.get("part", (0, 1))[:1]): one for one in self._rows}
-        return list(newest.values())
+        """Return the rows, those of one job in the order of their number."""
+        return list(self._rows)
 
     def done(self, key: str) -> list[Row]:
         """Return all rows of a job that was measured to its end, else none; one that had nothing to measure is none."""
-        found = [one for one in self.rows() if one.get("key") == key]
+        found = [one for one in self._rows if one["key"] == key]
         whole = bool(found) and len(found) == found[0]["part"][1]
         return found if whole and any(one["available"] for one in found) else []
 
-    def append(self, rows: Iterable[Row]) -> None:
-        """Write the rows of one job behind the others and see to it that they are on the disk."""
+    def put(self, rows: Iterable[Row]) -> None:
+        """Write the rows of one job, in the place of what it had before, and see to it that they are on the disk."""
         new = list(rows)
+        keys = {one["key"] for one in new}
+        if any(one["key"] in keys for one in self._rows) or _cut(self.path):
+            self._rows = [*(one for one in self._rows if one["key"] not in keys), *new]
+            write(self.path, self._rows)
+            return
         with self.path.open("a") as file:
             file.write("".join(json.dumps(one) + "\n" for one in new))
             file.flush()
             os.fsync(file.fileno())
         self._rows += new
 
-    def forget(self, which: Callable[[Row], bool]) -> None:
-        """Take out the rows that `which` picks."""
-        write(self.path, [one for one in self._rows if not which(one)])
-        self._rows = list(read(self.path))
-
 
 def read(path: Path) -> Iterator[Row]:
     """Yield the rows of a file of result lines; raise `BadInput` for a line that is none.
 
-    A last line without its end was cut off when the process was stopped: it is taken away and measured again.
+    A last line that was cut off when the process was stopped does not count.
     """
     if not path.exists():
         return
-    text = path.read_bytes()
-    whole = text.rfind(b"\n") + 1
-    if whole < len(text):
-        os.truncate(path, whole)
-    for number, line in enumerate(text[:whole].splitlines(), 1):
-        try:
-            yield json.loads(line)
-        except ValueError:
-            raise BadInput(f"{path} line {number} is no JSON", "take it out, or measure anew: --recompute") from None
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        row = _row(line)
+        if row is not None:
+            yield row
+        elif line and number < len(lines):
+            said = f"{path} line {number} is no result line"
+            raise BadInput(said, f"take it out, or --recompute: the file becomes {path.name}{BROKEN}")
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.keys() >= set(PARTS) else None
+
+
+def _cut(path: Path) -> bool:
+    """Say whether a file does not end with the end of a line."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as the whole file."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    scratch.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    with scratch.open("w") as file:
+        file.write("".join(json.dumps(one) + "\n" for one in rows))
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(scratch, path)

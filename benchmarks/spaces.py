@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 
 import numpy as np
@@ -11,9 +12,9 @@ from benchmarks import stores
 from benchmarks.datasets import Unavailable
 from benchmarks.pixels import PIXELS
 from benchmarks.subject import Subject
-from benchmarks.views import How, Placed, View
+from benchmarks.views import How, Placed, View, digest
 from engine import encoders, fused
-from engine.errors import EngineError
+from engine.errors import BadInput, EngineError
 
 # Each is a function (subject, space, how) -> View that raises `Unavailable`.
 SPACES = {
@@ -49,7 +50,12 @@ def stored(subject: Subject, space: str) -> View:
     places = vectors.positions(subject.ids)
     if lacking := int(np.count_nonzero(places < 0)):
         raise Unavailable(f"{lacking} of {len(places)} images have no vector in space {space!r}", known.remedy)
-    return View(subject, space, known.fingerprint, lambda: Placed(vectors.matrix, places))
+    fingerprint = known.fingerprint
+    if subject.found.store is not None:
+        # Vectors that were brought have the fingerprint of their space, whatever they are.
+        rows = np.ascontiguousarray(vectors.matrix[places])
+        fingerprint = digest(fingerprint + hashlib.blake2b(rows.data).hexdigest())
+    return View(subject, space, fingerprint, lambda: Placed(vectors.matrix, places))
 
 
 def encoded(subject: Subject, space: str, how: How) -> View:
@@ -65,7 +71,16 @@ def encoded(subject: Subject, space: str, how: How) -> View:
 
 
 def chosen(asked: Sequence[str], subject: Subject, default: Sequence[str]) -> Sequence[str]:
-    """Return the spaces to look at: those asked for, else the suite's own, else for a user's store what it has."""
-    if asked:
-        return asked
-    return default if subject.found.store is None else [PIXELS, *subject.store.spaces()]
+    """Return the spaces to look at: those asked for, else the suite's own, else for a user's store what it has.
+
+    Raises `BadInput` for one that there is not.
+    """
+    known = SPACES if subject.found.store is None else [PIXELS, *subject.store.spaces()]
+    require_spaces(asked, known)
+    return asked or (default if subject.found.store is None else list(known))
+
+
+def require_spaces(asked: Sequence[str], known: Collection[str]) -> None:
+    """Raise `BadInput` for a space that is not among those known."""
+    if lacking := [one for one in asked if one not in known]:
+        raise BadInput(f"there is no space {lacking[0]!r}", f"one of: {', '.join(known)}")

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.results import Row
 
 # What seeds have in common.
-SAME = ("dataset", "pixels", "split", "images", "space", "fingerprint", "method", "protocol", "quick")
+SAME = ("dataset", "data", "pixels", "split", "images", "space", "fingerprint", "method", "protocol", "quick")
 
 ONE_RUN = "deterministic, 1 run"
 

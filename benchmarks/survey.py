@@ -12,9 +12,11 @@ from benchmarks.spaces import view
 from benchmarks.stores import store_of
 from benchmarks.subject import Subject, subject
 from benchmarks.views import How, View
+from engine.errors import BadInput, SourceError
 from engine.progress import Progress
 
 # Data sets of the suites about quality, unless some are named. The sample is too small to say anything.
+OFFICIAL = "take the files of those who published it, or --download"
 DEFAULT = tuple(name for name in DATASETS if name not in ("sample", "store"))
 
 
@@ -28,11 +30,17 @@ def names(settings: Settings) -> tuple[str, ...]:
 def subjects(suite: str, settings: Settings, progress: Progress) -> Iterator[Subject | Job]:
     """Yield each data set with its store, or the job that stands for it."""
     for name in names(settings):
+        progress.note(f"{suite}: {name}")
         try:
             found = dataset(name).find(settings.place(progress))
             made = subject(found, store_of(found, settings.stores, progress))
         except Unavailable as error:
             yield missing(suite, name, str(error))
+        except (BadInput, SourceError) as error:
+            # A file that is broken keeps nobody from the other data sets; a store that the user named does.
+            if name == "store":
+                raise
+            yield missing(suite, name, f"{error.message}; {OFFICIAL}")
         else:
             yield made
 

@@ -68,6 +68,7 @@ class View:
     def facts(self) -> dict[str, Any]:
         """Return what a row says of data and space."""
         return {
+            "data": self.subject.data,
             "split": self.subject.split,
             "space": self.space,
             "fingerprint": self.fingerprint,

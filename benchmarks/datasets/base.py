@@ -12,6 +12,8 @@ from engine.progress import Progress, Silent
 
 AS_PUBLISHED = "as published"
 REENCODED = "re-encoded as JPEG"
+# What a store and vectors of the user's own are called by: never like a data set, whatever their file is called.
+OWN_STORE, OWN_VECTORS = "store-", "vectors-"
 
 
 class Unavailable(EngineError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.datasets.base import Found, Place, Unavailable
+from benchmarks.datasets.base import OWN_STORE, Found, Place, Unavailable
 
 
 class UserStore:
@@ -17,4 +17,5 @@ class UserStore:
 
         if not is_store(place.data):
             raise Unavailable(f"{place.data} is no store", "name one: --data STORE")
-        return Found(place.data.resolve().name, place.data.name, pixels="the user's own", store=place.data)
+        name = f"{OWN_STORE}{place.data.resolve().name}"
+        return Found(name, place.data.name, pixels="as stored", store=place.data)

@@ -92,8 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if "ENGINE_TRACEBACK" in os.environ:
             raise
+        if _was_stopped(error):
+            fail(Interrupted("stopped", "give the same command again"), json=json)
         fail(_translated(error), json=json, kind=type(error).__name__)
     sys.exit(code)
+
+
+def _was_stopped(error: Exception) -> bool:
+    """Say whether it is what Lance makes of Ctrl-C during a query."""
+    return isinstance(error, RuntimeError) and str(error).startswith("Query interrupted")
 
 
 def _run(arguments: list[str]) -> int:

@@ -8,11 +8,13 @@ import click
 
 from engine.cli.output import FILE, emit, json_option, progress, table
 
+DATA = "data"
+
 
 @click.command
 @click.argument("suites", nargs=-1, required=True, metavar="SUITE...")
 @click.option(
-    "--data", type=FILE, envvar="ENGINE_DATA", default="data", show_default=True,
+    "--data", type=FILE, envvar="ENGINE_DATA", default=DATA, show_default=True,
     help="The folder of data sets (variable ENGINE_DATA), or a store with labels.",
 )  # fmt: skip
 @click.option("--dataset", multiple=True, help="Repeatable: fashion-mnist, mnist, cifar10, cifar100, digits, …")
@@ -20,9 +22,11 @@ from engine.cli.output import FILE, emit, json_option, progress, table
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many seeds.")
 @click.option("--download", is_flag=True, help="Fetch data sets that are not there from their own sites.")
 @click.option("--vectors", type=FILE, help="A .npy file (n, dim) for the suite search.")
-@click.option("--rows", type=int, help="How many made rows, where the suite makes them.")
+@click.option("--rows", type=click.IntRange(1), help="How many made rows, where the suite makes them.")
 @click.option("--output", type=FILE, default="build/bench", show_default=True, help="The folder of what was measured.")
-@click.option("--quick", is_flag=True, help="A small run that shows that it works; every row says so.")
+@click.option(
+    "--quick", is_flag=True, help="A small run, of sample and digits: shows that it works; every row says so."
+)
 @click.option("--skip", multiple=True, help="An index that search or bars leaves out; its row says so.")
 @click.option("--reuse", is_flag=True, help="Measure nothing: tables and pictures again from what was measured.")
 @click.option("--recompute", is_flag=True, help="Measure anew what was measured before.")
@@ -58,7 +62,8 @@ def command(
     autoencoder      clusters of what is learnt, and what an epoch costs
     ingest memory start duplicates precisions speed
                      speed and memory of single parts
-    all              the first five
+    maps             UMAP from the stored graph beside umap-learn
+    all              representations clustering retrieval labels search
     """
     from benchmarks.bench import bench, suite
     from benchmarks.job import Settings
@@ -67,9 +72,11 @@ def command(
 
     if reuse and recompute:
         raise BadInput("--reuse measures nothing and --recompute all", "give one of them")
+    _require(data, dataset, space)
     names = list(dict.fromkeys(one for name in suites for one in (ALL if name == "all" else (name,))))
     for name in names:
         suite(name)
+    lacking = set(dataset)
     for name in names:
         settings = Settings(
             output / name, data, dataset, space, seeds, rows, vectors, quick, reuse, recompute, download, skip
@@ -78,10 +85,32 @@ def command(
             measured = []
             for row in bench(name, settings, drawn):
                 measured.append(row)
+                if row["available"]:
+                    lacking.discard(row["dataset"].removesuffix("-quick"))
                 if json:
                     emit(row)
         if not json:
             table(("dataset", "space", "method", "params", "metrics"), [_cells(row) for row in measured])
+    # A store is called by its folder.
+    if lacking - {"store"}:
+        raise click.exceptions.Exit(1)
+
+
+def _require(data: Path, datasets: tuple[str, ...], spaces: tuple[str, ...]) -> None:
+    """Raise `BadInput` for what is not there, before anything is measured."""
+    from benchmarks.datasets import is_store
+    from benchmarks.peers.vectors import NAMES
+    from benchmarks.spaces import SPACES, require_spaces
+    from engine.errors import BadInput
+
+    if data != Path(DATA) and not data.is_dir():
+        raise BadInput(f"there is no folder {data}", "name the folder of data sets or a store: --data PATH")
+    if unknown := [one for one in datasets if one not in NAMES]:
+        raise BadInput(f"there is no data set {unknown[0]!r}", f"one of: {', '.join(NAMES)}")
+    if not is_store(data):
+        require_spaces(spaces, SPACES)
+    elif other := [one for one in datasets if one != "store"]:
+        raise BadInput(f"--data {data} is a store, and --dataset {other[0]} is not in it", "give one of them")
 
 
 def _cells(row: dict) -> tuple[str, ...]:

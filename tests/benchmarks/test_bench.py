@@ -16,10 +16,10 @@ from benchmarks.job import Job, Settings, row
 from benchmarks.page import Report, write
 from benchmarks.protocol import BLOCK, KEPT, PAGE, digests, kept, protocol, raised
 from benchmarks.published import of_dataset, published
-from benchmarks.results import Results, read
+from benchmarks.results import read
 from benchmarks.suites import ALL, SUITES
 from benchmarks.summary import summaries
-from engine.errors import BadInput
+from engine.errors import BadInput, StoreBusy
 from engine.progress import Silent
 
 
@@ -94,8 +94,7 @@ def test_a_line_that_was_cut_off_is_measured_again(toy, settings):
     toy.ran.clear()
     measure(settings)
     assert toy.ran == [("b", 1)]
-    # The first of its two lines was whole and is there twice; the newer one counts.
-    assert len(Results(path).rows()) == 8
+    assert len(lines(settings)) == 8
     assert [one["seed"] for one in measure(settings)] == [one["seed"] for one in map(json.loads, whole.splitlines())]
 
 
@@ -103,8 +102,50 @@ def test_what_is_no_line_is_said(toy, settings):
     measure(settings)
     path = settings.output / "results.jsonl"
     path.write_text("nonsense\n" + path.read_text())
-    with pytest.raises(BadInput, match="line 1 is no JSON"):
+    with pytest.raises(BadInput, match="line 1 is no result line"):
         measure(settings)
+
+
+@pytest.mark.parametrize("line", ["nonsense", "null", "{}", "[1]"])
+def test_a_file_with_a_line_that_is_none_is_begun_again_where_all_is_measured_anew(toy, settings, line):
+    measure(settings)
+    path = settings.output / "results.jsonl"
+    broken = f"{line}\n" + path.read_text()
+    path.write_text(broken)
+    measure(replace(settings, recompute=True))
+    assert len(lines(settings)) == 8
+    assert path.with_name("results.jsonl.broken").read_text() == broken
+
+
+def test_what_is_measured_anew_is_lost_at_no_moment(toy, settings):
+    measure(settings)
+    before = lines(settings)
+    toy.stops_at = ("a", 0)
+    with pytest.raises(KeyboardInterrupt):
+        measure(replace(settings, recompute=True))
+    assert lines(settings) == before
+
+
+def test_a_job_that_gives_fewer_rows_than_before_leaves_none_of_the_old(toy, settings):
+    measure(settings)
+    toy.methods = ("one",)
+    measure(replace(settings, recompute=True))
+    assert [one["method"] for one in lines(settings)] == ["one"] * 4
+
+
+def test_two_benches_do_not_write_into_one_folder(toy, settings):
+    running = bench("toy", settings, Silent())
+    next(running)
+    with pytest.raises(StoreBusy, match="another engine bench writes into"):
+        measure(settings)
+    running.close()
+    assert len(measure(settings)) == 8
+
+
+def test_rows_of_other_data_are_not_other_seeds():
+    facts = {"seed": 0, "metrics": {"nmi": 0.5}, "images": 10, "seconds": 1.0}
+    rows = [{**row("toy", "a", "one", data=data, **facts), "protocol": "none", "quick": False} for data in ("x", "y")]
+    assert [one.seeds for one in summaries(rows, ["nmi"])] == [1, 1]
 
 
 def test_recompute_measures_anew_only_what_was_asked_for(toy, settings):

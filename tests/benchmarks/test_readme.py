@@ -11,7 +11,8 @@ from benchmarks import kept as lines_kept
 from benchmarks.job import row
 from benchmarks.kept import kept, take_over
 from benchmarks.protocol import protocol
-from benchmarks.readme import BLOCK, PAGES, TABLES, rewritten, table
+from benchmarks.readme import BLOCK, PAGES, TABLES, main, rewritten, table
+from engine.errors import BadInput
 
 SUITE = "retrieval"
 BLOCKS = [(page, found[1]) for page in PAGES for found in BLOCK.findall(page.read_text())]
@@ -113,3 +114,24 @@ def test_what_was_not_available_goes_when_it_is(folder):
     assert [one["available"] for one in kept(SUITE)] == [False]
     measured(folder, [line(0, 0.2, space="clip")])
     assert [one["available"] for one in kept(SUITE)] == [True]
+
+
+@pytest.mark.parametrize("name", ["store-cifar10", "vectors-cifar10"])
+def test_figures_of_a_store_or_a_file_of_ones_own_are_not_taken_over(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(lines_kept, "KEPT", tmp_path / "kept")
+    (tmp_path / SUITE).mkdir()
+    own = {**line(0, 0.9), "dataset": name}
+    (tmp_path / SUITE / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (own, line(0, 0.2))))
+    assert take_over(SUITE, tmp_path) == 1
+    assert [(one["dataset"], one["metrics"]["map"]) for one in kept(SUITE)] == [("cifar10", 0.2)]
+
+
+def test_a_folder_into_which_nothing_was_measured_is_said(tmp_path):
+    with pytest.raises(BadInput, match="nothing was measured into"):
+        main([tmp_path])
+
+
+def test_a_last_line_without_its_end_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines_kept, "KEPT", tmp_path)
+    (tmp_path / f"{SUITE}.jsonl").write_text(json.dumps(line(0, 0.2)))
+    assert len(kept(SUITE)) == 1
