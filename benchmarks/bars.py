@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -17,19 +16,19 @@ import numpy as np
 from benchmarks.clustered import Clustered
 from benchmarks.generate import generate
 from benchmarks.job import Job, Settings, row
-from benchmarks.measures import report
+from benchmarks.measures import how_many, report, scratch
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import Vectors
 from benchmarks.peers.metrics import Race, Result, cheapest, measured
 from benchmarks.peers.race import race
-from benchmarks.peers.suite import read
+from benchmarks.peers.suite import LEFT_OUT, left_out, read
 from benchmarks.peers.vectors import Held
 from engine.progress import Progress
 from indexers import INDEXES
 
 __all__ = ["jobs", "report"]
 
-ROWS, QUICK_ROWS, DIM = 1_000_000, 20_000, 512
+ROWS, QUICK_ROWS, LEAST, DIM = 1_000_000, 20_000, 1000, 512
 ROUNDS, BATCH, QUERIES, K = 15, 256, 200, 10
 # What each ratio has to be: at most, or at least.
 AT_MOST = {"flat, one query": 1.15, "whole search": 1.3}
@@ -38,26 +37,29 @@ BUILD_AT_MOST = 0.6
 RECALL = 0.99
 # Rows of a block of scores, so that those of 256 queries over a million rows need no gigabyte.
 BLOCK_ROWS = 16_384
+SEARCH = "search"
 FLAT, ANN = "engine flat", ("engine hnsw", "engine ivf", "engine ivf sq8", "engine pq", "engine ivfpq")
+OURS = (FLAT, *ANN)
 
 
 def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
     """Yield one job with a row for each bar: its ratio, what it has to be, and whether it is met."""
-    rows = settings.rows or (QUICK_ROWS if settings.quick else ROWS)
+    rows = how_many(settings, ROWS, QUICK_ROWS, least=LEAST)
+    skipped = [name for name in left_out(settings) if name in OURS]
     told = {"dataset": f"clustered-{rows}", "dim": DIM, "seed": settings.seed}
-    yield Job(told, partial(_measured, settings, rows, progress))
+    yield Job({**told, **({"skip": skipped} if skipped else {})}, partial(_measured, settings, rows, progress))
 
 
 def _measured(settings: Settings, rows: int, progress: Progress) -> Iterator[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(dir=settings.output) as folder:
-        held = _made(rows, Path(folder), settings.seed)
+    with scratch(settings.output) as folder:
+        held = _made(rows, folder, settings.seed)
         with _one_thread():
             for name, measure in (("flat, one query", _single), ("flat, batch of 256", _batch)):
                 progress.note(name)
                 yield _bar(name, rows, measure(held))
             progress.note("whole search")
-            yield _bar("whole search", rows, _whole(rows, Path(folder) / "store", settings.seed))
-        found = _raced(held, Path(folder), settings, progress)
+            yield _bar("whole search", rows, _whole(rows, folder / "store", settings.seed))
+        found = _raced(held, folder, settings, progress)
         yield _approximate(found, rows)
         yield from _builds(found, rows)
 
@@ -136,22 +138,36 @@ def _whole(rows: int, store: Path, seed: int) -> dict[str, float]:
 
 
 def _raced(held: Held, folder: Path, settings: Settings, progress: Progress) -> Race:
-    """Return our indexes side by side: from the raw file of `search`, if that has as many made rows."""
-    raw = settings.output.parent / "search" / "raw-clustered-1m.jsonl.gz"
+    """Return our indexes side by side: from the raw file of `search`, if that raced them over the same rows."""
+    raw = settings.output.parent / SEARCH / "raw-clustered-1m.jsonl.gz"
     if raw.exists() and not settings.recompute and len(held.rows) == ROWS:
-        progress.note(f"approximate indexes: from {raw}")
-        return measured(read(raw))
+        found = measured(read(raw))
+        if same_race(found, held, settings):
+            progress.note(f"approximate indexes: from {raw}")
+            return found
     progress.note("approximate indexes")
-    peers = {name: PEERS[name] for name in (FLAT, *ANN) if name not in settings.skip}
-    return measured(race(held, peers, folder, seed=settings.seed, progress=progress))
+    peers = {name: PEERS[name] for name in OURS if name not in settings.skip}
+    found = measured(race(held, peers, folder, seed=settings.seed, progress=progress))
+    return Race(found.run, [*found.results, *(Result(name, missing=LEFT_OUT) for name in OURS if name not in peers)])
+
+
+def same_race(found: Race, held: Held, settings: Settings) -> bool:
+    """Say whether a race had these made rows and our indexes, but for those that `--skip` names."""
+    had = {one.competitor: one.missing for one in found.results}
+    rows = {"rows": len(held.rows), "dim": held.rows.shape[1], "seed": settings.seed}
+    return all(found.run.get(name) == value for name, value in rows.items()) and all(
+        name in had and (had[name] == LEFT_OUT) == (name in settings.skip) for name in OURS
+    )
 
 
 def _approximate(found: Race, rows: int) -> dict[str, Any]:
     there = {one.competitor: one for one in found.results if one.missing is None}
     best = cheapest((one for one in found.results if one.competitor in ANN and one.missing is None), RECALL)
     if FLAT not in there or best is None:
-        reason = "; ".join(f"{one.competitor}: {one.missing}" for one in found.results if one.missing)
-        return _row("best approximate index", rows, None, note=reason or f"none reached recall@10 {RECALL}")
+        absent = [f"{one.competitor}: {one.missing}" for one in found.results if one.missing and one.competitor in OURS]
+        if FLAT in there and there.keys() & set(ANN):
+            absent.insert(0, f"none reached recall@10 {RECALL}")
+        return _row("best approximate index", rows, None, note="; ".join(absent) or "no index was measured")
     flat = there[FLAT]
     values = {"ratio": flat.p50 / best.p50, "flat": flat.p50, "index": best.p50, "recall_at_10": best.recall_at_10}
     return _bar("best approximate index", rows, values, note=f"{best.competitor}, effort {best.effort}")

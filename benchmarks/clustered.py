@@ -49,12 +49,12 @@ class Clustered:
 
     def save(self, path: Path) -> None:
         """Write all rows as a .npy file, a block at a time."""
-        file = np.lib.format.open_memmap(path, "w+", np.float32, (self.rows, self.dim))
-        start = 0
-        for block in self.blocks():
-            file[start : start + len(block)] = block
-            start += len(block)
-        file.flush()
+        head = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False}
+        # Through a mapped file a full disk would be a SIGBUS.
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {**head, "shape": (self.rows, self.dim)})
+            for block in self.blocks():
+                file.write(np.ascontiguousarray(block, np.float32).data)
 
     def queries(self, count: int) -> NDArray[np.float32]:
         """Return float32 (count, dim) of the same clusters, none of them among the rows."""

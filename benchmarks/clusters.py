@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.clustered import Clustered
 from benchmarks.job import Job, Settings, row
-from benchmarks.measures import report
+from benchmarks.measures import how_many, report
 from benchmarks.processes import Ran, watched
 from benchmarks.results import Row
 from benchmarks.scale import INDICES, ITERATIONS, NEIGHBOURS, ROWS, graph_of, rows_of
@@ -29,6 +29,8 @@ __all__ = ["jobs", "report"]
 
 SUITE = "clusters"
 MANY, QUICK_MANY, DIM = 1_000_000, 5000, 512
+# Two rows a cluster at the least.
+LEAST, QUICK_LEAST = 2000, 300
 # An eigenvector takes 56 bytes a row while it is sought, a thousand of a million rows 56 GB; spectral is given what its
 # eigengap looks at.
 CLUSTERS = {"kmeans": 1000, "leiden": None, "spectral": 100}
@@ -66,7 +68,7 @@ class Made:
 
 def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
     """Yield a job for the graph and one for each method; what they share is kept until all are measured."""
-    rows = settings.rows or (QUICK_MANY if settings.quick else MANY)
+    rows = how_many(settings, MANY, QUICK_MANY, least=QUICK_LEAST if settings.quick else LEAST)
     made = Made(settings.output / f"made-{rows}", rows, settings.seed, progress)
     told = {"dataset": f"clustered-{rows}", "dim": DIM, "seed": settings.seed}
     yield Job({**told, "method": "graph"}, partial(_graph, made))

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import dataset
 from benchmarks.job import Job, Settings
-from benchmarks.measures import report, whole
+from benchmarks.measures import how_many, report, whole
+from benchmarks.peers.vectors import own_name, read_vectors
 from benchmarks.stores import NETWORK, embed, store_of
+from engine.errors import BadInput
 from engine.fused import matrix_of
 from engine.mapping.projections import NEIGHBORS, project
 from engine.progress import Progress, Silent
@@ -31,10 +33,14 @@ WARM = 600
 # Rows among which it is counted how many neighbours stay neighbours.
 JUDGED = 3000
 K = 15
+# Fewer are no map.
+LEAST = 100
 
 
 def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
     """Yield the one job."""
+    if settings.rows is not None:
+        how_many(settings, 0, 0, least=LEAST)
     return whole("maps", run, settings)
 
 
@@ -63,8 +69,10 @@ def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
 
 def _vectors(settings: Settings) -> tuple[NDArray[np.float32], str]:
     if settings.vectors is not None:
-        X = np.load(settings.vectors, mmap_mode="r")
-        return np.asarray(X[: settings.rows], np.float32), settings.vectors.stem
+        X = read_vectors(settings.vectors, settings.rows)
+        if len(X) < LEAST:
+            raise BadInput(f"{settings.vectors} has {len(X)} vectors", f"a map takes at least {LEAST}")
+        return X, own_name(settings.vectors)
     found = dataset("sample" if settings.quick else "cifar10").find(settings.place())
     store = store_of(found, settings.stores, Silent())
     embed(found, store, NETWORK, Silent())

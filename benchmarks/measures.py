@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,19 +16,61 @@ from typing import Any
 from benchmarks.datasets import Found, Unavailable, dataset
 from benchmarks.job import Job, Settings, row
 from benchmarks.page import write_tables
+from benchmarks.peers.vectors import file_digest
+from benchmarks.processes import is_running
 from benchmarks.report import Table
 from benchmarks.results import Row
+from engine.errors import BadInput
 from engine.progress import Progress
 from engine.sources import open_source
 
 Measure = Callable[[Settings, Path], Iterator[dict[str, Any]]]
 # What a measurement says beside its figures.
 FACTS = ("dataset", "method", "space", "seed", "pixels", "images", "note")
+# What a suite looks at of its settings: another value is another measurement.
+USES = {
+    "ingest": ("data",),
+    "memory": ("data",),
+    "duplicates": ("data",),
+    "precisions": ("data",),
+    "maps": ("data", "vectors", "rows"),
+}
+SCRATCH = "scratch-"
 
 
 def whole(suite: str, run: Measure, settings: Settings) -> Iterator[Job]:
     """Yield the job that runs a measurement to its end in a folder of its own."""
-    yield Job({"dataset": photos_name(settings), "method": suite}, partial(_rows, suite, run, settings))
+    told = {"dataset": photos_name(settings), "method": suite, **asked(suite, settings)}
+    yield Job(told, partial(_rows, suite, run, settings))
+
+
+def asked(suite: str, settings: Settings) -> dict[str, Any]:
+    """Return what a suite was given of what it uses: where data lie, the digest of a file of vectors, how many rows."""
+    given = {name: getattr(settings, name) for name in USES.get(suite, ()) if getattr(settings, name) is not None}
+    if "vectors" in given:
+        # Then nothing is looked for elsewhere.
+        return {**given, "vectors": file_digest(given["vectors"]), "data": None}
+    return {**given, "data": str(given["data"].resolve())} if "data" in given else given
+
+
+def how_many(settings: Settings, full: int, quick: int, *, least: int) -> int:
+    """Return how many rows are made: as many as `--rows` says; raise `BadInput` if it says fewer than `least`."""
+    if settings.rows is None:
+        return quick if settings.quick else full
+    if settings.rows < least:
+        raise BadInput(f"--rows {settings.rows} is too few here", f"at least {least}")
+    return settings.rows
+
+
+@contextmanager
+def scratch(output: Path) -> Iterator[Path]:
+    """Give a folder under `output` for the time of a block; one that a killed process left behind is taken away."""
+    for left in output.glob(f"{SCRATCH}*-*"):
+        number = left.name.removeprefix(SCRATCH).partition("-")[0]
+        if number.isdecimal() and not is_running(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", dir=output) as folder:
+        yield Path(folder)
 
 
 def _rows(suite: str, run: Measure, settings: Settings) -> list[Row]:

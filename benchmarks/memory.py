@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.datasets import Unavailable, dataset
 from benchmarks.job import Job, Settings
 from benchmarks.measures import report, whole
-from benchmarks.processes import family
+from benchmarks.processes import end, family
 from engine.progress import Progress
 
 __all__ = ["jobs", "report"]
@@ -63,9 +63,12 @@ def peak(source: Path, store: Path) -> tuple[int, int]:
     command = [sys.executable, "-m", "engine", "ingest", str(source), "--no-autoencoder", "--store", str(store)]
     process = subprocess.Popen([*command, "--encoder", "efficientnet_lite0"], stdout=-3, stderr=-3)
     most = 0
-    while process.poll() is None:
-        most = max(most, sum(_anonymous(pid) for pid in family(process.pid)))
-        time.sleep(INTERVAL)
+    try:
+        while process.poll() is None:
+            most = max(most, sum(_anonymous(pid) for pid in family(process.pid)))
+            time.sleep(INTERVAL)
+    finally:
+        end(process)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
     from engine.store import Store

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 INTERVAL = 0.02
 
@@ -38,13 +41,39 @@ def watched(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
         began = time.monotonic()
         process = subprocess.Popen(list(command), stdout=out, stderr=err, env=env)
         most = 0
-        while process.poll() is None:
-            most = max(most, sum(anonymous(pid) for pid in family(process.pid)))
-            time.sleep(INTERVAL)
+        try:
+            while process.poll() is None:
+                most = max(most, sum(anonymous(pid) for pid in family(process.pid)))
+                time.sleep(INTERVAL)
+        finally:
+            end(process)
         seconds = time.monotonic() - began
         out.seek(0)
         err.seek(0)
         return Ran(process.returncode, most, seconds, out.read(), err.read())
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Kill a process that still runs, with its descendants, and wait for it."""
+    if process.poll() is None:
+        tree = family(process.pid)
+        # First the one that could start others.
+        process.kill()
+        for pid in tree[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def is_running(pid: int) -> bool:
+    """Say whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def family(pid: int) -> list[int]:

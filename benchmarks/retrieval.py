@@ -44,7 +44,7 @@ def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
             count = min(QUICK_QUERIES if settings.quick else QUERIES, len(one.judged))
             for seed in settings.every_seed():
                 told = what(seen, "cosine", queries=count, seed=seed)
-                yield Job(told, partial(_rows, seen, count, seed, guard, settings.output))
+                yield Job(told, partial(_rows, seen, count, seed, guard, settings.output, settings.quick))
 
 
 def report(rows: Sequence[Row], settings: Settings, progress: Progress) -> None:
@@ -53,19 +53,20 @@ def report(rows: Sequence[Row], settings: Settings, progress: Progress) -> None:
     write(Report(SUITE, ("map", "p_at_1", "p_at_10", "r_at_100"), pictures=pictures), rows, settings, progress)
 
 
-def _rows(seen: View, count: int, seed: int, guard: Callable[[], Leaks | None], folder: Path) -> list[Row]:
+def _rows(seen: View, count: int, seed: int, guard: Callable[[], Leaks | None], folder: Path, quick: bool) -> list[Row]:
     one = seen.subject
     place = np.sort(np.random.default_rng(seed).permutation(len(one.judged))[:count])
     queries, rows = one.judged[place], database(seen)
     ranked, best = rankings(seen, queries, rows)
     found, sizes = guard(), _sizes(seen, queries, rows)
+    candidates = len(rows) - np.isin(queries, rows)
     kept = None if found is None else ~found.leaked[place]
-    named = f"queries-{one.found.name}-{seen.space}.png"
+    named = f"queries-{one.found.name}-{seen.space}{'-quick' if quick else ''}.png"
     if seed == 0:
         _draw(seen, queries, rows[best], folder / named)
     made = row(
         SUITE, one.found.name, "cosine", params={"queries": count, "database": len(rows)}, seed=seed,
-        metrics=_metrics(ranked, one.codes[queries], one.classes), chance=_chance(sizes, len(rows)),
+        metrics=_metrics(ranked, one.codes[queries], one.classes), chance=_chance(sizes, candidates),
         leakage=None if found is None or kept is None else
         {**found.facts(), "queries": int(kept.sum()),
          "metrics": _metrics(ranked[kept], one.codes[queries][kept], one.classes, by_class=False)},
@@ -130,10 +131,14 @@ def _sizes(seen: View, queries: NDArray[np.int64], rows: NDArray[np.int64]) -> N
     return np.bincount(codes[rows], minlength=len(seen.subject.classes))[codes[queries]] - np.isin(queries, rows)
 
 
-def _chance(sizes: NDArray[np.int64], rows: int) -> dict[str, float | None]:
-    share = float((sizes / rows).mean())
-    chance = {"map": _mean(expected_average_precision(sizes, rows)), "p_at_1": share, "p_at_10": share}
-    return {**chance, "r_at_100": min(1.0, 100 / rows)}
+def _chance(sizes: NDArray[np.int64], candidates: NDArray[np.int64]) -> dict[str, float | None]:
+    """Return what any order would give; each query has so many `candidates`, of which `sizes` are relevant."""
+    share = float((sizes / candidates).mean())
+    expected = np.empty(len(sizes))
+    for rows in np.unique(candidates):
+        expected[candidates == rows] = expected_average_precision(sizes[candidates == rows], int(rows))
+    chance = {"map": _mean(expected), "p_at_1": share, "p_at_10": share}
+    return {**chance, "r_at_100": float(np.minimum(1.0, 100 / candidates).mean())}
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -11,13 +11,14 @@ from typing import Any
 
 from benchmarks.generate import SPACE
 from benchmarks.job import Job, Settings, row
-from benchmarks.measures import report
+from benchmarks.measures import how_many, report
 from benchmarks.processes import watched
 from engine.progress import Progress
 
 __all__ = ["jobs", "report"]
 
-ROWS, QUICK_ROWS, DIM = 10_000_000, 10_000, 32
+# At a hundredth of the least the image @78 is still there.
+ROWS, QUICK_ROWS, LEAST, DIM = 10_000_000, 10_000, 10_000, 32
 # In this order, each as its own process: what a removal leaves must pass `verify` again.
 COMMANDS = {
     "verify": ["verify"],
@@ -39,7 +40,7 @@ generate(Path(sys.argv[1]), rows=int(sys.argv[2]), dim=int(sys.argv[3]), seed=in
 
 def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
     """Yield a job for each size, with a row for each command; one that fails or is not there says so in its row."""
-    most = settings.rows or (QUICK_ROWS if settings.quick else ROWS)
+    most = how_many(settings, ROWS, QUICK_ROWS, least=LEAST)
     for rows in (most // 100, most // 10, most):
         told = {"dataset": f"made-{rows}", "dim": DIM, "seed": settings.seed}
         yield Job(told, partial(_rows, settings, rows, progress))

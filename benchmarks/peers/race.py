@@ -24,10 +24,22 @@ PACKAGES = ("numpy", "faiss-cpu", "lancedb", "hnswlib", "usearch", "scikit-learn
 Line = dict[str, Any]
 
 
-def race(held: Held, peers: Mapping[str, str], folder: Path, *, seed: int, progress: Progress) -> Iterator[Line]:
-    """Yield the raw lines. A round takes a fifth of the queries, its competitors in an order of its own."""
+def race(
+    held: Held,
+    peers: Mapping[str, str],
+    folder: Path,
+    *,
+    seed: int,
+    progress: Progress,
+    asked: Mapping[str, Any] | None = None,
+) -> Iterator[Line]:
+    """Yield the raw lines. A round takes a fifth of the queries, its competitors in an order of its own.
+
+    `asked` goes into the line `run`: what tells this race from another over a data set of the same name.
+    """
     yield {"kind": "run", "dataset": held.name, "rows": len(held.rows), "dim": held.rows.shape[1],
-           "queries": len(held.queries), "rounds": ROUNDS, "seed": seed, "threads": 1, **versions()}  # fmt: skip
+           "queries": len(held.queries), "rounds": ROUNDS, "seed": seed, "threads": 1,
+           **(asked or {}), **versions()}  # fmt: skip
     for query, (positions, scores) in enumerate(truth(held)):
         yield {"kind": "truth", "query": query, "ids": positions.tolist(), "scores": scores.tolist()}
     workers: dict[str, Worker] = {}

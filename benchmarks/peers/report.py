@@ -31,6 +31,8 @@ def _lines(race: Race) -> Iterator[str]:
     run = race.run
     yield f"# {run['dataset']}: {run['rows']:,} × {run['dim']}"
     yield ""
+    if run.get("quick"):
+        yield "A small run (`--quick`) that shows that the suite works: its figures mean nothing.\n"
     yield (
         f"{run['queries']} held-out queries in {run['rounds']} rounds, one thread, k = 10. {run['cpu']}, Python "
         f"{run['python']}, " + ", ".join(f"{name} {version}" for name, version in run["versions"].items()) + "."
@@ -87,6 +89,9 @@ def ours_and_peer(results: Sequence[Result]) -> tuple[list[Result], list[Result]
 
 def verdict(results: Sequence[Result], target: float) -> str:
     """Return who is faster at the target, ours or the best peer, and by what factor."""
+    for some, lacking in zip(ours_and_peer(results), ("index of this project", "peer"), strict=True):
+        if not some:
+            return f"No {lacking} was measured."
     ours, peer = (cheapest(some, target) for some in ours_and_peer(results))
     if ours is None or peer is None:
         lacking = "index of this project" if ours is None else "peer"

@@ -12,13 +12,14 @@ import pytest
 
 from benchmarks.bench import bench
 from benchmarks.clustered import Clustered
+from benchmarks.generate import SPACE, generate
 from benchmarks.job import Settings
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, cheapest, front, measured, recall
 from benchmarks.peers.race import race
 from benchmarks.peers.report import markdown, summary, verdict
-from benchmarks.peers.suite import _row, report
-from benchmarks.peers.vectors import Held
+from benchmarks.peers.suite import _row, jobs, names, read, report
+from benchmarks.peers.vectors import Held, file_digest, identity, prepare, read_vectors
 from engine.errors import BadInput
 from engine.progress import Silent
 
@@ -124,6 +125,15 @@ def test_the_verdict_says_where_a_peer_is_faster():
     assert verdict(some_results(), 0.90) == "engine a is 2.00 × as fast as the fastest peer, peer."
     assert verdict(some_results(), 0.95) == "peer is 1.50 × as fast as the fastest of ours, engine a."
     assert verdict(some_results(), 0.99) == "No index of this project reached 0.99."
+    assert verdict(some_results()[:3], 0.90) == "No peer was measured."
+    assert verdict(some_results()[3:], 0.90) == "No index of this project was measured."
+
+
+def test_the_page_of_a_small_run_says_at_once_that_it_is_one():
+    lines = by_hand()
+    assert "mean nothing" not in markdown(measured(lines))
+    quick = markdown(measured([{**HEADER, "quick": True}, *lines[1:]]))
+    assert "its figures mean nothing" in quick.splitlines()[2]
 
 
 def test_the_table_has_a_line_for_each_competitor_and_says_what_is_missing():
@@ -140,7 +150,7 @@ def test_data_sets_stand_beside_each_other():
     # 3 ms a query, 3 s to build.
     assert "| graph | 3 · 3 s | 3 · 3 s |" in text
     assert "| absent | not installed (absent) | not installed (absent) |" in text
-    assert text.count("by hand, 4 × 2: No index of this project reached 0.80.") == 2
+    assert text.count("by hand, 4 × 2: No index of this project was measured.") == 2
     assert "| graph | recall at most 0.875 |" in summary([race])
 
 
@@ -173,7 +183,7 @@ def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
     held = Held("tiny", tmp_path / "rows.npy", made.queries(10))
     peers = {"numpy": PEERS["numpy"], "engine exact": PEERS["engine exact"], "absent": "benchmarks.absent:Absent"}
     (tmp_path / "work").mkdir()
-    lines = list(race(held, peers, tmp_path / "work", seed=0, progress=Silent()))
+    lines = list(race(held, peers, tmp_path / "work", seed=0, progress=Silent(), asked={"key": "this"}))
     blocks = [line for line in lines if line["kind"] == "block"]
     for name in ("numpy", "engine exact"):
         own = [line for line in blocks if line["competitor"] == name]
@@ -184,7 +194,9 @@ def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
     with gzip.open(tmp_path / "raw-tiny.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
     found = measured(lines)
-    rows = [_row(found, one) for one in found.results]
+    rows = [{**_row(found, one), "key": "this"} for one in found.results]
+    report([{**one, "key": "other"} for one in rows], Settings(tmp_path), Silent())
+    assert not (tmp_path / "tiny.md").exists() and not (tmp_path / "summary.md").exists()
     report(rows, Settings(tmp_path), Silent())
     assert [(row["method"], row["available"]) for row in rows] == [
         ("numpy", True), ("engine exact", True), ("absent", False),
@@ -198,6 +210,97 @@ def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
 def test_nothing_to_reuse_is_said(tmp_path):
     with pytest.raises(BadInput, match="no such rows"):
         list(bench("search", Settings(tmp_path, reuse=True), Silent()))
+
+
+def npy(folder: Path, name: str, array: object) -> Path:
+    np.save(folder / name, array)
+    return folder / name
+
+
+def told(settings: Settings) -> list[dict]:
+    return [dict(job.what) for job in jobs(settings, Silent())]
+
+
+def test_a_file_of_vectors_is_told_by_what_is_in_it_and_never_called_like_a_data_set(tmp_path):
+    path = npy(tmp_path, "caltech101.npy", np.eye(8, dtype=np.float32))
+    first = told(Settings(tmp_path, vectors=path))
+    assert first[0]["dataset"] == "vectors-caltech101"
+    (tmp_path / "elsewhere").mkdir()
+    assert told(Settings(tmp_path, vectors=path.rename(tmp_path / "elsewhere" / path.name))) == first
+    assert told(Settings(tmp_path, vectors=npy(tmp_path, "caltech101.npy", 2 * np.eye(8)))) != first
+    with pytest.raises(BadInput, match="give one of them"):
+        told(Settings(tmp_path, vectors=path, datasets=("caltech101",)))
+
+
+def test_a_store_is_raced_over_and_told_by_its_vectors(tmp_path, monkeypatch):
+    first, second = (generate(tmp_path / str(seed) / "mine", rows=40, dim=8, seed=seed) for seed in range(2))
+    monkeypatch.setattr("benchmarks.stores.NETWORK", SPACE)
+    asked = [Settings(tmp_path / "out", data=store.path) for store in (first, second)]
+    assert names(asked[0]) == ("store",) and names(Settings(tmp_path, datasets=("mnist",))) == ("mnist",)
+    (one,), (other,), (again,) = told(asked[0]), told(asked[1]), told(asked[0])
+    assert one == again and one["dataset"] == other["dataset"] and one["vectors"] != other["vectors"]
+    held = prepare("store", asked[0], tmp_path)
+    assert held.name == one["dataset"] == identity("store", asked[0])[0]
+    X = np.concatenate([held.rows, held.queries])
+    made = np.concatenate(list(Clustered(40, 8).blocks()))
+    np.testing.assert_allclose(np.sort(X @ made[0]), np.sort(made @ made[0]), atol=1e-6)
+
+
+def test_a_store_without_vectors_of_the_network_is_a_row(tmp_path):
+    store = generate(tmp_path / "mine", rows=40, dim=8)
+    (job,) = jobs(Settings(tmp_path / "out", data=store.path), Silent())
+    (one,) = job.run()
+    assert one["available"] is False and "efficientnet_lite0" in one["note"]
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros(3), "not \\(n, dim\\)"),
+        (np.array([["a", "b"]]), "instead of real numbers"),
+        (np.ones((5, 2), complex), "instead of real numbers"),
+        (np.array([[None]]), "not a .npy file of numbers"),
+    ],
+)
+def test_what_is_no_matrix_of_numbers_is_refused_in_one_line(tmp_path, array, said):
+    with pytest.raises(BadInput, match=said) as refused:
+        read_vectors(npy(tmp_path, "x.npy", array))
+    assert "\n" not in str(refused.value)
+
+
+def test_files_that_are_no_npy_are_refused(tmp_path):
+    path = tmp_path / "x.npy"
+    with pytest.raises(BadInput, match="there is no file"):
+        read_vectors(path)
+    with pytest.raises(BadInput, match="there is no file"):
+        file_digest(path)
+    for content, said in ((b"", "not a .npy"), (b"PK\x03\x04 nothing", "not a .npy"), (b"text", "not a .npy")):
+        path.write_bytes(content)
+        with pytest.raises(BadInput, match=said):
+            read_vectors(path)
+    with path.open("wb") as file:
+        np.savez(file, a=np.eye(3))
+    with pytest.raises(BadInput, match=r"is an \.npz archive"):
+        read_vectors(path)
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_too_few_vectors_for_a_query_are_refused_and_leave_nothing(tmp_path, count):
+    path = npy(tmp_path, "few.npy", np.ones((count, 2)))
+    with pytest.raises(BadInput, match=f"has {count} vectors"):
+        list(bench("search", Settings(tmp_path / "search", vectors=path), Silent()))
+    assert list((tmp_path / "search").iterdir()) == []
+
+
+def test_a_damaged_raw_file_says_what_to_do(tmp_path):
+    raw = tmp_path / "raw-x.jsonl.gz"
+    whole = gzip.compress(b'{"kind": "run"}\n' * 1000)
+    for content in (whole[:40], b"text", gzip.compress(b"{]"), whole[:20] + b"\xff" * 20 + whole[40:]):
+        raw.write_bytes(content)
+        with pytest.raises(BadInput, match=r"is damaged.*--recompute"):
+            list(read(raw))
+    raw.write_bytes(whole)
+    assert len(list(read(raw))) == 1000
 
 
 def test_a_plot_of_nothing_but_the_missing_is_drawn(tmp_path: Path):
@@ -217,6 +320,14 @@ def test_made_vectors_are_as_close_as_those_of_photos():
     assert scores.mean() == pytest.approx(0.26, abs=0.05)
     for rank, expected in ((1, 0.79), (10, 0.71), (100, 0.55)):
         assert scores[:, rank - 1].mean() == pytest.approx(expected, abs=0.05)
+
+
+def test_made_vectors_are_saved_as_they_are_drawn(tmp_path):
+    made = Clustered(9000, 16)
+    made.save(tmp_path / "rows.npy")
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert rows.dtype == np.float32 and rows.flags.c_contiguous
+    np.testing.assert_array_equal(rows, np.concatenate(list(made.blocks())))
 
 
 def test_made_vectors_are_the_same_each_time_and_queries_are_not_among_them():

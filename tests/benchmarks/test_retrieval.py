@@ -16,7 +16,7 @@ from benchmarks.job import Job, Settings
 from benchmarks.leakage import leaks
 from benchmarks.pixels import PIXELS, thumbnails
 from benchmarks.results import Row
-from benchmarks.retrieval import SUITE, database, rankings
+from benchmarks.retrieval import SUITE, _chance, database, rankings
 from benchmarks.spaces import view
 from benchmarks.subject import Subject, subject
 from benchmarks.survey import look, subjects
@@ -184,6 +184,26 @@ def test_the_suite_gives_a_row_a_space_with_chance_and_pictures(settings, monkey
         assert image.width > 1000
     assert "queries-store-colour" in (settings.output / "report.html").read_text()
     assert json.loads(json.dumps(found)) == found
+
+
+def test_chance_counts_what_a_query_can_find():
+    """A query among 30 rows has 29 candidates, one from elsewhere 30; of all orders of 2 rows half are right first."""
+    chance = _chance(np.array([14, 15]), np.array([29, 30]))
+    assert chance["p_at_1"] == chance["p_at_10"] == pytest.approx((14 / 29 + 15 / 30) / 2)
+    assert chance["r_at_100"] == 1.0
+    # One relevant of two: at rank 1 or 2, (1 + 1/2) / 2; of three, (1 + 1/2 + 1/3) / 3.
+    assert _chance(np.array([1, 1]), np.array([2, 3]))["map"] == pytest.approx((3 / 4 + 11 / 18) / 2)
+    assert _chance(np.array([1, 1]), np.array([200, 400]))["r_at_100"] == pytest.approx(3 / 8)
+
+
+def test_the_picture_of_a_small_run_is_beside_that_of_the_whole_one(settings):
+    from dataclasses import replace
+
+    pictures = [one["picture"] for asked in (settings, replace(settings, quick=True)) for one in run(asked)]
+    whole = [name for name in pictures if not name.endswith("-quick.png")]
+    assert len(whole) == len(pictures) / 2
+    assert {name.replace("-quick", "") for name in pictures} == set(whole)
+    assert {path.name for path in settings.output.glob("queries-*.png")} == set(pictures)
 
 
 def test_a_second_run_measures_nothing_and_a_fresh_one_the_same(settings):
