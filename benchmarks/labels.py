@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.datasets import Unavailable
 from benchmarks.job import Job, Settings, row
 from benchmarks.labels_report import draw, markdown
+from benchmarks.page import save
 from benchmarks.pixels import PIXELS
 from benchmarks.spaces import view
 from benchmarks.stores import NETWORK
@@ -69,14 +71,28 @@ def jobs(settings: Settings, progress: Progress) -> Iterator[Job]:
             for count in EXEMPLARS:
                 yield Job(
                     {**told, "exemplars": count, "draws": draws},
-                    partial(_rows, whole, spaces, space, count, draws, settings),
+                    partial(_available, whole, spaces, space, count, draws, settings),
                 )
+
+
+def _available(
+    one: Subject, spaces: Callable[[], Mapping[str, Measured]], space: str, count: int, draws: int, settings: Settings
+) -> list[dict[str, Any]]:
+    """Return the rows of a job, or the one that says what is lacking."""
+    try:
+        return _rows(one, spaces, space, count, draws, settings)
+    except Unavailable as error:
+        params = {"exemplars": count, "draws": draws}
+        facts: dict[str, Any] = {"split": one.split, "space": space, "pixels": one.found.pixels}
+        return [row("labels", one.found.name, "none", params=params, note=str(error), seed=settings.seed, **facts)]
 
 
 def _rows(
     one: Subject, spaces: Callable[[], Mapping[str, Measured]], space: str, count: int, draws: int, settings: Settings
 ) -> list[dict[str, Any]]:
     truth = np.array(one.classes)[one.codes]
+    # Before the spaces, which take long.
+    fit(truth)
     seen = spaces()
     shared = overlap(*(seen[name].X for name in SPACES), seed=settings.seed)
     note = f"10-NN overlap of the spaces {shared:.3f}, chance {NEIGHBOURS / (len(truth) - 1):.4f}"
@@ -91,7 +107,7 @@ def report(rows: Sequence[dict[str, Any]], settings: Settings, progress: Progres
     for name in dict.fromkeys(one["dataset"] for one in rows if one["available"]):
         own = [one for one in rows if one["dataset"] == name and one["available"]]
         stem = f"{name}-quick" if settings.quick else name
-        (settings.output / f"{stem}.md").write_text(markdown(own, None, own[0]["note"]))
+        save(settings.output / f"{stem}.md", markdown(own, None, own[0]["note"]))
         draw(own, settings.output / f"{stem}.png")
         progress.note(f"written: {settings.output}/{stem}.md, {stem}.png")
 
@@ -135,12 +151,26 @@ def overlap(A: NDArray[np.float32], B: NDArray[np.float32], *, seed: int = 0) ->
     return float(np.mean(common)) / NEIGHBOURS
 
 
-def drawn(truth: NDArray[np.str_], count: int, seed: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return three classes and the rows (3, count) of their exemplars, the same for every space and labeler."""
+def fit(truth: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return the classes with members to spare; raise `Unavailable` where they are fewer than a draw takes."""
     names, sizes = np.unique(truth, return_counts=True)
+    least = max(EXEMPLARS) + LEAST
+    found = names[(sizes >= least) & (names != BACKGROUND)]
+    if len(found) < CLASSES:
+        raise Unavailable(
+            f"{len(found)} of {len(names)} classes have {least} images or more, and a draw takes {CLASSES}",
+            "label more images",
+        )
+    return found
+
+
+def drawn(truth: NDArray[np.str_], count: int, seed: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return three classes and the rows (3, count) of their exemplars, the same for every space and labeler.
+
+    Raises `Unavailable` as `fit` does.
+    """
     rng = np.random.default_rng([seed, count])
-    fit = names[(sizes >= max(EXEMPLARS) + LEAST) & (names != BACKGROUND)]
-    chosen = tuple(sorted(str(name) for name in rng.choice(fit, CLASSES, replace=False)))
+    chosen = tuple(sorted(str(name) for name in rng.choice(fit(truth), CLASSES, replace=False)))
     return chosen, np.stack([rng.choice(np.flatnonzero(truth == name), count, replace=False) for name in chosen])
 
 

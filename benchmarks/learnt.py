@@ -47,7 +47,11 @@ ONE_TRAINING = (
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights of an autoencoder, the step they are of, how many pictures were held out, and the seconds it took."""
+    """Weights of an autoencoder, the step they are of, how many pictures were held out, and the seconds it took.
+
+    The seconds are those of the training itself, whenever that was: weights that are kept are taken with theirs, also
+    where rows are measured anew.
+    """
 
     weights: Mapping[str, NDArray[Any]]
     best: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from benchmarks.job import Settings
 from benchmarks.report import Table, markdown, tables
 from benchmarks.results import Row
 from engine.progress import Progress
+from engine.store.durable import write_whole
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #27272a; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
@@ -53,8 +53,8 @@ def write_tables(
     if settings.quick:
         intro += " A quick run on small data: it shows that the suite works, and its figures mean nothing else."
     shown = [settings.output / name for name in pictures if (settings.output / name).is_file()]
-    _replace(settings.output / f"{stem}.md", markdown(made, suite, intro))
-    _replace(settings.output / f"{stem}.html", page(made, suite, intro, shown))
+    save(settings.output / f"{stem}.md", markdown(made, suite, intro))
+    save(settings.output / f"{stem}.html", page(made, suite, intro, shown))
     progress.note(f"written: {settings.output}/{stem}.md, {stem}.html")
 
 
@@ -80,7 +80,6 @@ def _page(made: Sequence[Table], heading: str, intro: str, pictures: Sequence[Pa
     yield "</body></html>"
 
 
-def _replace(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
+def save(path: Path, text: str) -> None:
+    """Write a text whole or not at all, with ? for what is no UTF-8, as names of files may be; raise `DiskFull`."""
+    write_whole(path, text.encode("utf-8", errors="replace"))

@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 from benchmarks.datasets.base import Found, Place, Unavailable
 from benchmarks.datasets.download import Remote, local
 from benchmarks.datasets.label_files import TRUTH
+from engine.sources import open_source
 
 # Images that belong to no class, and a class whose people another one shows as well.
 LEFT_OUT = ("BACKGROUND_Google", "Faces_easy")
@@ -31,9 +32,11 @@ class Caltech101:
         folder = place.data / self.name
         tar, labels = folder / "images.tar", folder / "labels.csv"
         if tar.is_file() and labels.is_file():
+            _list(tar)
             return Found(self.name, self.name, [tar], {TRUTH: labels}, left_out=LEFT_OUT)
         for pictures in (folder / "101_ObjectCategories", folder / INNER):
             if pictures.exists():
+                _list(pictures)
                 return Found(self.name, self.name, [pictures], left_out=LEFT_OUT)
         if not place.download:
             raise Unavailable(
@@ -41,6 +44,12 @@ class Caltech101:
                 f"add --download, or put {INNER}, or images.tar with labels.csv (image,label), there",
             )
         return Found(self.name, self.name, [_inner(local(self.remote, folder, place))], left_out=LEFT_OUT)
+
+
+def _list(pictures: Path) -> None:
+    """Raise `SourceError` or `SourceCut` where the pictures are no source, or end before their end."""
+    for _ in open_source(pictures).names():
+        pass
 
 
 def _inner(archive: Path) -> Path:

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], path: Path) -> Path:
-    """Write (name, pixels (h, w) or (h, w, 3)) into a tar at `path`, whole or not at all, the same bytes each time."""
+def pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], path: Path, *, stamp: int = 0) -> Path:
+    """Write (name, pixels (h, w) or (h, w, 3)) into a tar at `path`, whole or not at all, the same bytes each time.
+
+    `stamp`, in seconds, becomes its modification time: tars of other pictures may have members of the same sizes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -27,7 +30,7 @@ def pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], path: Path) -> Path:
                 buffer.seek(0)
                 archive.addfile(entry, buffer)
         # A source's digest has its modification time in it: made anew, it is the same source.
-        os.utime(part, (0, 0))
+        os.utime(part, (stamp, stamp))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

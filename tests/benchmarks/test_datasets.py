@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from PIL import Image
 from benchmarks.datasets import DATASETS, Place, Unavailable, dataset
 from benchmarks.datasets.cifar10 import Cifar10
 from benchmarks.datasets.cifar100_subset import SUBSETS
+from benchmarks.datasets.digests import known_digest
 from benchmarks.datasets.download import Remote, fetch
 from benchmarks.datasets.fashion_mnist import FashionMnist
 from benchmarks.measures import named_labels
@@ -93,6 +95,12 @@ def test_other_bytes_are_refused_and_not_kept(site, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_download_of_other_bytes_does_not_stop_a_suite(site, place, monkeypatch):
+    monkeypatch.setattr(Cifar10, "remote", Remote(f"{site}/cifar-10-binary.tar.gz", "md5:0000"))
+    with pytest.raises(Unavailable, match="not md5:0000; the file changed or was damaged"):
+        dataset("cifar10").find(replace(place, download=True))
+
+
 def test_a_server_that_is_not_there_is_said(tmp_path):
     with pytest.raises(Unavailable, match=r"cannot be downloaded"):
         fetch(Remote("http://127.0.0.1:9/file.bin", RIGHT), tmp_path / "file.bin", Silent())
@@ -127,7 +135,7 @@ def test_idx_files_come_with_labels_by_role(place):
     idx(folder, "t10k", np.ones((2, 4, 4), np.uint8), [5, 1])
     found = dataset("fashion-mnist").find(place)
     assert [one.name for one in found.sources] == ["train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"]
-    assert found.pixels == "as published"
+    assert found.pixels == "as found: not the files that were published"
     assert found.labels["given"].read_text().splitlines() == [
         "image,label,split",
         "train-images-idx3-ubyte/0,T-shirt/top,train",
@@ -141,6 +149,68 @@ def test_idx_files_come_with_labels_by_role(place):
     # The names are those that the sources give.
     names = {name for one in found.sources for _, name in open_source(one).names()}
     assert names == set(named_labels(found))
+
+
+@pytest.fixture
+def fashion(place, monkeypatch) -> Path:
+    """A folder of four good IDX files, of 3 and 2 pictures."""
+    monkeypatch.setattr(FashionMnist, "folders", ())
+    folder = place.data / "fashion-mnist"
+    folder.mkdir(parents=True)
+    idx(folder, "train", np.zeros((3, 4, 4), np.uint8), [0, 9, 0])
+    idx(folder, "t10k", np.ones((2, 4, 4), np.uint8), [5, 1])
+    return folder
+
+
+def test_idx_files_of_the_publisher_are_told_from_others(place, fashion, monkeypatch):
+    files = [fashion / one.name for one in FashionMnist.remotes]
+    right = [Remote(f"x/{one.name}", f"md5:{hashlib.md5(one.read_bytes()).hexdigest()}") for one in files]
+    monkeypatch.setattr(FashionMnist, "remotes", right)
+    assert dataset("fashion-mnist").find(place).pixels == "as published"
+    idx(fashion, "t10k", np.full((2, 4, 4), 2, np.uint8), [5, 1])
+    assert dataset("fashion-mnist").find(place).pixels == "as found: not the files that were published"
+    # Those of a package are compressed anew.
+    monkeypatch.setattr(FashionMnist, "folders", (fashion,))
+    assert dataset("fashion-mnist").find(place).pixels == "as published"
+
+
+@pytest.mark.parametrize("given", [[0, 9], [0, 9, 0, 0]], ids=["too few", "too many"])
+def test_labels_are_as_many_as_pictures(place, fashion, given):
+    idx(fashion, "train", np.zeros((3, 4, 4), np.uint8), given)
+    with pytest.raises(Unavailable, match=rf"has {len(given)} labels for the 3 pictures of train-images"):
+        dataset("fashion-mnist").find(place)
+
+
+def test_a_label_of_no_class_is_refused(place, fashion):
+    idx(fashion, "train", np.zeros((3, 4, 4), np.uint8), [0, 10, 0])
+    with pytest.raises(Unavailable, match="has the label 10, and Fashion-MNIST 10 classes, from 0"):
+        dataset("fashion-mnist").find(place)
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: gzip.compress(b"\0\0\x08\x02" + gzip.decompress(data)[4:]), "magic 00000802"),
+        (lambda data: gzip.compress(gzip.decompress(data)[:-1]), r"is (damaged|cut off): \d+ of \d+"),
+        (lambda data: gzip.compress(gzip.decompress(data) + b"\0"), r"is damaged: more than \d+ bytes"),
+        (lambda data: data[:-8] + b"\0" * 8, "CRC check failed"),
+        (lambda data: b"", "not an IDX"),
+    ],
+    ids=["magic", "cut", "longer", "check sum", "empty"],
+)
+def test_a_damaged_idx_file_is_unavailable(place, fashion, name, damage, words):
+    (fashion / name).write_bytes(damage((fashion / name).read_bytes()))
+    with pytest.raises(Unavailable, match=words) as error:
+        dataset("fashion-mnist").find(place)
+    assert "\n" not in str(error.value) and "--labels" not in str(error.value)
+
+
+def test_labels_in_place_of_pictures_get_a_remedy_that_fits(place, fashion):
+    labels = (fashion / "train-labels-idx1-ubyte.gz").read_bytes()
+    (fashion / "train-images-idx3-ubyte.gz").write_bytes(labels)
+    with pytest.raises(Unavailable, match="holds IDX labels, not pictures; bring the files of its publisher"):
+        dataset("fashion-mnist").find(place)
 
 
 def binary(path: Path, files: dict[str, bytes]) -> None:
@@ -164,7 +234,7 @@ def test_the_binary_archive_of_cifar10_is_read_pixel_by_pixel(place):
     archive = place.data / "cifar10" / "cifar-10-binary.tar.gz"
     binary(archive, {**batches, "test_batch.bin": record(1, red=200), "batches.meta.txt": names})
     found = dataset("cifar10").find(place)
-    assert found.pixels == "as published, kept as PNG"
+    assert found.pixels == "as found: not the archive that was published, kept as PNG"
     assert named_labels(found) == {
         "train/automobile/0.png": "automobile",
         "train/airplane/1.png": "airplane",
@@ -205,7 +275,87 @@ def test_a_damaged_archive_is_refused(place, damage):
     binary(archive, {**batches, "test_batch.bin": damage(record(0, red=0)), "batches.meta.txt": b"a\n"})
     with pytest.raises(Unavailable, match="not CIFAR-10's binary archive"):
         dataset("cifar10").find(place)
-    assert not (place.scratch / "cifar10.tar").exists()
+    assert not list(place.scratch.glob("*.tar"))
+
+
+def cifar10(place: Place, classes: bytes = b"a b", *, code: int = 0, without: str = "") -> Path:
+    files = {f"data_batch_{i}.bin": record(code, red=i) for i in range(1, 6)}
+    files |= {"test_batch.bin": record(0, red=0), "batches.meta.txt": classes}
+    archive = place.data / "cifar10" / "cifar-10-binary.tar.gz"
+    binary(archive, {name: data for name, data in files.items() if name != without})
+    return archive
+
+
+def test_an_archive_with_the_digest_of_its_publisher_is_as_published(place, monkeypatch):
+    archive = cifar10(place)
+    right = f"md5:{hashlib.md5(archive.read_bytes()).hexdigest()}"
+    monkeypatch.setattr(Cifar10, "remote", Remote(Cifar10.remote.url, right))
+    assert dataset("cifar10").find(place).pixels == "as published, kept as PNG"
+
+
+def test_another_archive_is_another_source(place):
+    cifar10(place)
+    before = dataset("cifar10").find(place).sources[0]
+    archive = cifar10(place, code=1)
+    after = dataset("cifar10").find(place).sources[0]
+    assert after.name == f"cifar10-{hashlib.md5(archive.read_bytes()).hexdigest()[:12]}.tar"
+    assert before.exists() and before.name != after.name
+    assert open_source(before).digest() != open_source(after).digest()
+    assert next(name for _, name in open_source(after).names()) == "train/b/0.png"
+
+
+def test_digests_are_taken_once_of_a_file_as_it_is(place):
+    path, record = place.data / "file", place.scratch / "digests.json"
+    path.parent.mkdir()
+    path.write_bytes(b"one")
+    os.utime(path, (1, 1))
+    assert known_digest(path, "md5", place) == f"md5:{hashlib.md5(b'one').hexdigest()}"
+    path.write_bytes(b"two")
+    os.utime(path, (1, 1))
+    assert known_digest(path, "md5", place) == f"md5:{hashlib.md5(b'one').hexdigest()}"
+    os.utime(path, (2, 2))
+    assert known_digest(path, "md5", place) == f"md5:{hashlib.md5(b'two').hexdigest()}"
+    for damaged in (b"{", b"[]", b'{"md5 x": 3}', json.dumps({f"md5 {path}": [3, 2 * 10**9, None]}).encode()):
+        record.write_bytes(damaged)
+        assert known_digest(path, "md5", place) == f"md5:{hashlib.md5(b'two').hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"without": "batches.meta.txt"}, "it holds no batches.meta.txt"),
+        ({"without": "data_batch_4.bin"}, "it holds no data_batch_4.bin"),
+        ({"classes": b"../../x b"}, r"a class cannot be called '\.\./\.\./x'"),
+        ({"classes": b".. b"}, r"a class cannot be called '\.\.'"),
+        ({"code": 2}, "a record of the train split is of class 2, and it names 2, from 0"),
+    ],
+)
+def test_what_is_wrong_with_an_archive_is_one_line(place, given, words):
+    cifar10(place, **given)
+    with pytest.raises(Unavailable, match=words) as error:
+        dataset("cifar10").find(place)
+    assert "\n" not in str(error.value)
+    assert not list(place.scratch.glob("*.tar"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: b"<html>", "Not a gzipped file"),
+        (lambda data: b"", "empty file"),
+        (lambda data: data[: len(data) // 2], ""),
+        (lambda data: data[:-8] + b"\0" * 8, "CRC check failed"),
+        (lambda data: data[:-4], "ended before"),
+    ],
+    ids=["page", "nothing", "half", "check sum", "end"],
+)
+def test_an_archive_is_read_to_its_end(place, damage, words):
+    archive = cifar10(place)
+    archive.write_bytes(damage(archive.read_bytes()))
+    with pytest.raises(Unavailable, match=f"not CIFAR-10's binary archive: .*{words}") as error:
+        dataset("cifar10").find(place)
+    assert "\n" not in str(error.value)
+    assert not list(place.scratch.glob("*.tar"))
 
 
 @pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-batches-py"])
@@ -227,6 +377,13 @@ def test_pictures_in_folders_say_how_they_are_encoded(place, ending, pixels):
     found = dataset("cifar10").find(place)
     assert found.pixels == pixels
     assert named_labels(found) == {f"{split}/cat/1.{ending}": "cat" for split in ("train", "test")}
+
+
+def test_folders_without_pictures_are_said(place):
+    for split in ("train", "test"):
+        (place.data / "cifar10" / split).mkdir(parents=True)
+    with pytest.raises(Unavailable, match="cifar10 holds no pictures"):
+        dataset("cifar10").find(place)
 
 
 def test_a_download_is_made_only_when_asked_for(site, place, monkeypatch):
@@ -262,3 +419,17 @@ def test_caltech_of_the_publisher_is_its_folders(place):
     found = dataset("caltech101").find(place)
     assert named_labels(found) == {"anchor/image_0001.jpg": "anchor"}
     assert "Faces_easy" in found.left_out
+
+
+@pytest.mark.parametrize("cut", [700, 0])
+def test_pictures_that_cannot_be_listed_are_unavailable(place, cut):
+    folder = place.data / "caltech101"
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "images.tar", "w") as archive:
+        entry = tarfile.TarInfo("image_0001.jpg")
+        entry.size = 3000
+        archive.addfile(entry, BytesIO(bytes(3000)))
+    (folder / "labels.csv").write_text("image,label\nimage_0001.jpg,anchor\n")
+    os.truncate(folder / "images.tar", cut)
+    with pytest.raises(Unavailable, match=r"images.tar .*; bring the files of its publisher"):
+        dataset("caltech101").find(place)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.job import row
+from benchmarks.bench import bench
+from benchmarks.datasets import Unavailable
+from benchmarks.job import Settings, row
 from benchmarks.labels import BACKGROUND, Measured, drawn, measured, overlap
 from benchmarks.labels_report import draw, markdown
+from benchmarks.page import save, write_tables
 from benchmarks.pixels import principal_axes
+from benchmarks.report import Table
+from engine.errors import DiskFull
+from engine.ingestion.intake import intake
+from engine.ingestion.request import Request
 from engine.labeling.label_rule import Cut
+from engine.progress import Silent
+from tests.engine.colour import picture
 
 TRUTH = np.array([*"a" * 10, *"b" * 10, *"c" * 10, *"d" * 3, *[BACKGROUND] * 30])
 
@@ -23,6 +35,28 @@ def test_draws_are_of_classes_with_members_to_spare():
         assert (TRUTH[rows] == np.array(classes)[:, None]).all()
         np.testing.assert_array_equal(rows, drawn(TRUTH, 3, seed)[1])
     assert any((drawn(TRUTH, 3, 0)[1] != drawn(TRUTH, 3, seed)[1]).any() for seed in range(1, 5))
+
+
+def test_fewer_classes_than_a_draw_takes_are_said():
+    with pytest.raises(Unavailable, match="2 of 4 classes have 8 images or more, and a draw takes 3; label more"):
+        drawn(TRUTH[10:], 1, 0)
+
+
+def test_a_store_of_too_few_classes_is_rows_that_say_so(tmp_path):
+    for name, count, red in (("a", 8, 0), ("b", 8, 100), ("c", 7, 200)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "pictures" / name / f"{number}.png").write_bytes(picture((red, number, 0)))
+    source = [str(tmp_path / "pictures")]
+    intake(tmp_path / "store", Request(source, encoders=["none"], labels_from_folders=True, autoencoder=False))
+    rows = list(bench("labels", Settings(tmp_path / "labels", data=tmp_path / "store"), Silent()))
+    assert [(one["space"], one["params"]["exemplars"]) for one in rows] == [
+        ("efficientnet_lite0", 1), ("efficientnet_lite0", 3), ("pixels", 1), ("pixels", 3),
+    ]  # fmt: skip
+    assert not any(one["available"] for one in rows)
+    assert {one["note"].partition(";")[0] for one in rows} == {
+        "2 of 3 classes have 8 images or more, and a draw takes 3"
+    }
 
 
 def test_overlap_is_one_with_itself_and_chance_with_another():
@@ -72,3 +106,25 @@ def test_the_report_has_a_row_for_each(tmp_path):
     draw(rows, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
         assert image.width == 1200
+
+
+def test_a_name_that_is_no_text_is_written_with_marks(tmp_path):
+    made = [Table("caf\udce9 é", ("method",), [("k\udcff",)], [])]
+    rows = [{**row("toy", "d", "m"), "protocol": "1-0"}]
+    write_tables(made, "toy", rows, Settings(tmp_path), Silent())
+    assert "caf? é" in (tmp_path / "report.md").read_text("utf-8")
+    assert "<td>k?</td>" in (tmp_path / "report.html").read_text("utf-8")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["report.html", "report.md"]
+
+
+def test_a_full_disk_under_a_report_is_called_so(tmp_path, monkeypatch):
+    (tmp_path / "report.md").write_text("before")
+
+    def full(path: Path, data: bytes) -> int:
+        path.open("wb").close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskFull, match=r"the disk under .* is full"):
+        save(tmp_path / "report.md", "after")
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["before"]
