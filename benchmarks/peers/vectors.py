@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.clustered import Clustered
 from benchmarks.datasets import DATASETS, Found, Unavailable, dataset
+from benchmarks.datasets.base import OWN_VECTORS
 from benchmarks.job import Settings
 from benchmarks.peers.base import Positions, Vectors
 from engine.errors import BadInput, EmptySpace
@@ -44,7 +45,7 @@ class Held:
 
 def own_name(path: Path) -> str:
     """Return what rows call the vectors of a file: never the name of a data set."""
-    return f"vectors-{path.stem}"
+    return f"{OWN_VECTORS}{path.stem}"
 
 
 def identity(name: str, settings: Settings) -> tuple[str, str | None]:

@@ -17,7 +17,13 @@ ABACUS = {"processor": "Abacus", "cores": 2}
 
 
 def line(suite: str, dataset: str, method: str, *, key: str = "k", of: dict | None = ABACUS, **facts) -> dict:
-    made = {**row(suite, dataset, method, **facts), "protocol": protocol(suite), "quick": False, "key": key}
+    made = {
+        **row(suite, dataset, method, **facts),
+        "protocol": protocol(suite),
+        "quick": False,
+        "key": key,
+        "part": [0, 1],
+    }
     return made if of is None else {**made, "machine": of}
 
 
