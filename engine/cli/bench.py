@@ -76,7 +76,7 @@ def command(
     names = list(dict.fromkeys(one for name in suites for one in (ALL if name == "all" else (name,))))
     for name in names:
         suite(name)
-    lacking = set(dataset)
+    there: dict[str, bool] = {}
     for name in names:
         settings = Settings(
             output / name, data, dataset, space, seeds, rows, vectors, quick, reuse, recompute, download, skip
@@ -85,14 +85,12 @@ def command(
             measured = []
             for row in bench(name, settings, drawn):
                 measured.append(row)
-                if row["available"]:
-                    lacking.discard(row["dataset"].removesuffix("-quick"))
+                there[row["dataset"]] = there.get(row["dataset"], False) or row["available"]
                 if json:
                     emit(row)
         if not json:
             table(("dataset", "space", "method", "params", "metrics"), [_cells(row) for row in measured])
-    # A store is called by its folder.
-    if lacking - {"store"}:
+    if not all(there.get(name, True) for name in dataset):
         raise click.exceptions.Exit(1)
 
 
