@@ -39,7 +39,7 @@ class Spectral:
     def memory(self, n: int, dim: int, neighbors: int) -> int:
         """Return the bytes of the graph and of the vectors that the eigenvectors are found from."""
         k = self.k or MOST
-        return n * neighbors * 64 + (n * k * 56 if n >= LARGE else n * (4 * k + 25) * 8)
+        return n * neighbors * 72 + (n * k * 56 if n >= LARGE else n * (4 * k + 25) * 8)
 
     def cluster(self, X: NDArray[np.float32], graph: KnnGraph | None) -> Clusters:
         """Return k clusters of the graph, or as many as come before the largest gap between two eigenvalues."""
