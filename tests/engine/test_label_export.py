@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -354,7 +355,11 @@ def test_a_failure_leaves_what_was_there(store, run, tmp_path, monkeypatch, form
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    for place in ("csv_file.tables", "parquet.tables", "onehot.tables", "folder.pictures", "webdataset.pictures"):
+    places = ("csv_file.tables", "parquet.tables", "onehot.tables", "folder.pictures", "webdataset.pictures")
+    # All of them first: one that is imported later would take another's `full` for its own, and keep it.
+    for place in places:
+        import_module(f"engine.labeling.exports.{place.partition('.')[0]}")
+    for place in places:
         monkeypatch.setattr(f"engine.labeling.exports.{place}", full)
     monkeypatch.setattr("engine.labeling.exports.coco._append", full)
     with pytest.raises(OSError, match="No space"):
