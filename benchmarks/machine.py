@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
+
+from engine.encoders.machine import cores, cpu_model
 
 
 @cache
 def machine() -> dict[str, Any]:
     """Return `processor`, its name as the system tells it, and `cores`, as many as this process may use."""
-    return {"processor": _processor(), "cores": _cores()}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        # Not Linux.
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"processor": cpu_model(), "cores": cores()}
 
 
 def told(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import processes
 from benchmarks.datasets import Unavailable, dataset
 from benchmarks.job import Job, Settings
 from benchmarks.measures import report, whole
-from benchmarks.processes import end, family
 from engine.progress import Progress
 
 __all__ = ["jobs", "report"]
@@ -62,13 +61,7 @@ def peak(source: Path, store: Path) -> tuple[int, int]:
     """Return (peak bytes over all processes, images) of an ingest."""
     command = [sys.executable, "-m", "engine", "ingest", str(source), "--no-autoencoder", "--store", str(store)]
     process = subprocess.Popen([*command, "--encoder", "efficientnet_lite0"], stdout=-3, stderr=-3)
-    most = 0
-    try:
-        while process.poll() is None:
-            most = max(most, sum(_anonymous(pid) for pid in family(process.pid)))
-            time.sleep(INTERVAL)
-    finally:
-        end(process)
+    most = processes.peak(process, _anonymous, interval=INTERVAL)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
     from engine.store import Store

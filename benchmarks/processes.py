@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +40,26 @@ def watched(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began = time.monotonic()
         process = subprocess.Popen(list(command), stdout=out, stderr=err, env=env)
-        most = 0
-        try:
-            while process.poll() is None:
-                most = max(most, sum(anonymous(pid) for pid in family(process.pid)))
-                time.sleep(INTERVAL)
-        finally:
-            end(process)
+        most = peak(process, anonymous, interval=INTERVAL)
         seconds = time.monotonic() - began
         out.seek(0)
         err.seek(0)
         return Ran(process.returncode, most, seconds, out.read(), err.read())
+
+
+def peak(process: subprocess.Popen[Any], measure: Callable[[int], int], *, interval: float) -> int:
+    """Wait for a process and return the most that `measure` said of it and its descendants together.
+
+    It is looked at every `interval` seconds. Whatever ends the waiting ends the process.
+    """
+    most = 0
+    try:
+        while process.poll() is None:
+            most = max(most, sum(measure(pid) for pid in family(process.pid)))
+            time.sleep(interval)
+    finally:
+        end(process)
+    return most
 
 
 def end(process: subprocess.Popen[Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput
+from engine.store.durable import write_whole
 
 Row = dict[str, Any]
 
@@ -94,10 +95,5 @@ def _cut(path: Path) -> bool:
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as the whole file."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with scratch.open("w") as file:
-        file.write("".join(json.dumps(one) + "\n" for one in rows))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    """Write rows as the whole file; raise `DiskFull`."""
+    write_whole(path, "".join(json.dumps(one) + "\n" for one in rows).encode())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks.datasets import DATASETS, Unavailable, dataset, is_store
+from benchmarks.datasets import BRING, DATASETS, Unavailable, dataset, is_store
 from benchmarks.job import QUICK_DATASETS, Job, Settings, row
 from benchmarks.spaces import view
 from benchmarks.stores import store_of
@@ -16,7 +16,6 @@ from engine.errors import BadInput, SourceError
 from engine.progress import Progress
 
 # Data sets of the suites about quality, unless some are named. The sample is too small to say anything.
-OFFICIAL = "take the files of those who published it, or --download"
 DEFAULT = tuple(name for name in DATASETS if name not in ("sample", "store"))
 
 
@@ -40,7 +39,7 @@ def subjects(suite: str, settings: Settings, progress: Progress) -> Iterator[Sub
             # A file that is broken keeps nobody from the other data sets; a store that the user named does.
             if name == "store":
                 raise
-            yield missing(suite, name, f"{error.message}; {OFFICIAL}")
+            yield missing(suite, name, f"{error.message}; {BRING}")
         else:
             yield made
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli.output import FILE, emit, json_option, progress, table
+
+if TYPE_CHECKING:
+    from benchmarks.job import Settings
 
 DATA = "data"
 
@@ -65,14 +69,15 @@ def command(
     maps             UMAP from the stored graph beside umap-learn
     all              representations clustering retrieval labels search
     """
-    from benchmarks.bench import bench, suite
+    from benchmarks.bench import suite
     from benchmarks.job import Settings
     from benchmarks.suites import ALL
     from engine.errors import BadInput
 
     if reuse and recompute:
         raise BadInput("--reuse measures nothing and --recompute all", "give one of them")
-    _require(data, dataset, space)
+    if not reuse:
+        _require(data, dataset, space)
     names = list(dict.fromkeys(one for name in suites for one in (ALL if name == "all" else (name,))))
     for name in names:
         suite(name)
@@ -81,15 +86,8 @@ def command(
         settings = Settings(
             output / name, data, dataset, space, seeds, rows, vectors, quick, reuse, recompute, download, skip
         )
-        with progress() as drawn:
-            measured = []
-            for row in bench(name, settings, drawn):
-                measured.append(row)
-                there[row["dataset"]] = there.get(row["dataset"], False) or row["available"]
-                if json:
-                    emit(row)
-        if not json:
-            table(("dataset", "space", "method", "params", "metrics"), [_cells(row) for row in measured])
+        for row in _printed(name, settings, json=json):
+            there[row["dataset"]] = there.get(row["dataset"], False) or row["available"]
     if not all(there.get(name, True) for name in dataset):
         raise click.exceptions.Exit(1)
 
@@ -109,6 +107,21 @@ def _require(data: Path, datasets: tuple[str, ...], spaces: tuple[str, ...]) -> 
         require_spaces(spaces, SPACES)
     elif other := [one for one in datasets if one != "store"]:
         raise BadInput(f"--data {data} is a store, and --dataset {other[0]} is not in it", "give one of them")
+
+
+def _printed(name: str, settings: Settings, *, json: bool) -> list[dict]:
+    """Run a suite and print its rows: each when it is there as JSON, or all of them as a table."""
+    from benchmarks.bench import bench
+
+    rows = []
+    with progress() as drawn:
+        for row in bench(name, settings, drawn):
+            rows.append(row)
+            if json:
+                emit(row)
+    if not json:
+        table(("dataset", "space", "method", "params", "metrics"), [_cells(row) for row in rows])
+    return rows
 
 
 def _cells(row: dict) -> tuple[str, ...]:

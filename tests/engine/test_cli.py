@@ -403,14 +403,43 @@ def test_a_fault_of_ours_is_one_line_too(run, made, monkeypatch):
         main(["info"])
 
 
-def test_ctrl_c(run, made, monkeypatch):
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), RuntimeError("Query interrupted by the user")])
+def test_ctrl_c(run, made, monkeypatch, raised):
+    """Lance says it in its own way."""
+
     def interrupted(*_, **__):
-        raise KeyboardInterrupt
+        raise raised
 
     monkeypatch.setattr("engine.info.info", interrupted)
     code, out, err = run(made, "info", "--json")
     assert (code, document(out)["error"]["kind"]) == (130, "Interrupted")
     assert err == "engine: stopped; give the same command again\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--data", "nowhere"), "there is no folder nowhere"),
+        (("--dataset", "nosuch"), "there is no data set 'nosuch'"),
+        (("--space", "nosuch"), "there is no space 'nosuch'"),
+        (("--data", "store", "--dataset", "digits"), "--data store is a store, and --dataset digits is not in it"),
+        (("--data", "store", "--space", "nosuch"), "there is no space 'nosuch'"),
+        (("--rows", "0"), "0 is not in the range"),
+        (("--reuse", "--recompute"), "--reuse measures nothing and --recompute all"),
+    ],
+)
+def test_a_bench_that_cannot_be_measures_nothing(run, copy, tmp_path, arguments, said):
+    code, out, err = run(copy, "bench", "representations", "--output", tmp_path / "bench", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not list((tmp_path / "bench").rglob("results.jsonl"))
+
+
+def test_a_bench_of_a_data_set_that_is_not_there_says_so_and_exits_with_1(run, copy, tmp_path):
+    (copy / "data").mkdir()
+    asked = ("bench", "representations", "--dataset", "mnist", "--output", tmp_path / "bench", "--json")
+    code, out, _ = run(copy, *asked)
+    assert (code, document(out)["available"]) == (1, False)
 
 
 def test_sigterm_counts_like_ctrl_c(run, made, monkeypatch):
