@@ -93,7 +93,7 @@ def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
             "space": "efficientnet_lite0",
             "photos": len(chosen),
             "seed": SEED,
-            "threshold": threshold,
+            "params": {"threshold": threshold},
             "pairs": int(pairs.sum()),
             "precision": round(hits / max(1, int(pairs.sum())), 4),
             "recall": round(hits / int(right.sum()), 4),

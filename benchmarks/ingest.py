@@ -65,8 +65,8 @@ def _measure(found: Found, precision: str, store: Path) -> dict[str, Any]:
     return {
         "dataset": found.name,
         "pixels": found.pixels,
-        "encoder": "efficientnet_lite0",
-        "precision": precision,
+        "space": "efficientnet_lite0",
+        "params": {"precision": precision},
         "images": images,
         "cores": cores(),
         "cpu_ms_an_image": {name: round(1e3 * value, 3) for name, value in cost.items()},
@@ -137,6 +137,8 @@ def _again(found: Found, store: Path) -> dict[str, Any]:
     return {
         "dataset": found.name,
         "pixels": found.pixels,
+        "space": "efficientnet_lite0",
+        "params": {"precision": "auto"},
         "images": images,
         "first_seconds": round(first, 2),
         "again_seconds": round(second, 2),

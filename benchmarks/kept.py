@@ -15,7 +15,7 @@ KEPT = Path(__file__).with_name("results")
 # More digits than any table shows, fewer than a float has; seconds of a query are small.
 DIGITS, SMALL = 6, 1e-3
 # Suites whose figures of a method belong together: a method is measured at all its settings, or not at all.
-TOGETHER = ("search", "bars", "soak", "clusters")
+TOGETHER = ("search", "bars", "soak", "clusters", "ingest", "memory", "start")
 
 
 def kept(suite: str) -> list[Row]:

@@ -68,10 +68,8 @@ def measure(count: int, *, rows: int = ROWS) -> dict[str, Any]:
         }
     )
     return {
-        "rows": rows,
-        "dim": DIM,
-        "exemplars": count,
-        "runs": RUNS,
+        "method": "label",
+        "params": {"rows": rows, "dim": DIM, "exemplars": count, "runs": RUNS},
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
         "label_to_pass": round(seconds["label"] / seconds["pass"], 2),
         "product_to_pass": round(seconds["product"] / seconds["pass"], 2),
@@ -106,4 +104,9 @@ def spreading(*, rows: int = ROWS, neighbours: int = 15) -> dict[str, Any]:
     propagate.label(X, exemplars, threshold=0.5, graph=graph)
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"rows": rows, "neighbours": neighbours, "seconds": round(seconds, 1), "peak_gib": round(peak / 2**30, 2)}
+    return {
+        "method": "propagate",
+        "params": {"rows": rows, "neighbours": neighbours},
+        "seconds": round(seconds, 1),
+        "peak_gib": round(peak / 2**30, 2),
+    }

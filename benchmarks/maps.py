@@ -57,8 +57,7 @@ def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
     yield {
         "dataset": name,
         "seed": SEED,
-        "rows": len(X),
-        "dim": X.shape[1],
+        "params": {"rows": len(X), "dim": X.shape[1]},
         "from_graph": {**stored, "trustworthiness": _trust(X, ours, rows)},
         "umap_learn": {**alone, "trustworthiness": _trust(X, theirs, rows)},
         "graph": built,

@@ -26,7 +26,7 @@ from engine.sources import open_source
 
 Measure = Callable[[Settings, Path], Iterator[dict[str, Any]]]
 # What a measurement says beside its figures.
-FACTS = ("dataset", "method", "space", "seed", "pixels", "images", "note")
+FACTS = ("dataset", "method", "space", "seed", "params", "pixels", "images", "note")
 # What a suite looks at of its settings: another value is another measurement.
 USES = {
     "ingest": ("data",),

@@ -15,7 +15,7 @@ from benchmarks.kept import kept, take_over
 from benchmarks.peers.table import search
 from benchmarks.quality_tables import quality
 from benchmarks.results import RESULTS, Row, read
-from benchmarks.speed_tables import bars, clusters, soak
+from benchmarks.speed_tables import bars, clusters, ingest, memory, soak, start
 from engine.errors import BadInput, EngineError
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,9 @@ TABLES: Mapping[str, Callable[[Sequence[Row]], Iterator[str]]] = {
     "bars": bars,
     "soak": soak,
     "clusters": clusters,
+    "ingest": ingest,
+    "memory": memory,
+    "start": start,
 }
 
 

@@ -1,4 +1,4 @@
-"""Tables of what the machine allows and what is reached, from result lines: bars, growth with n, clusters at scale."""
+"""Tables of what the machine allows and what is reached, from result lines: bars, growth, clusters at scale, ingest."""
 
 from __future__ import annotations
 
@@ -95,6 +95,60 @@ def _step(one: Row) -> Sequence[str]:
     number = f"{values['clusters']:,}" if "clusters" in values else NONE
     peak, bar = (f"{size / GIB:.1f} GiB" for size in (one["peak_bytes"], values["at_most_bytes"]))
     return (one["method"], number, _seconds(one), peak, f"< {bar}", _yes(values["met"]))
+
+
+def ingest(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield images a second of an ingest beside model and decoder alone, and what ingesting again takes."""
+    found = [one for one in rows if one["available"]]
+    beside = sorted((one for one in found if "ratio_to_bound" in one["metrics"]), key=_precision, reverse=True)
+    yield from table_lines(
+        ("", "`engine ingest`", "the model alone", "the decoder alone", "both on all cores", "time ÷ that of both"),
+        [_beside(one) for one in beside],
+    )
+    yield from ("", f"Images a second, of a whole process, its start included; {told(found)}.")
+    for one in found:
+        if "again_seconds" in one["metrics"]:
+            values = one["metrics"]
+            yield (
+                f"{_photos(one)}: {values['first_images_per_second']:.0f} images/s, the first use of the network "
+                f"included; again in {values['again_seconds']:.2f} s, {values['again_is_faster_by']:.0f} × faster."
+            )
+
+
+def _precision(one: Row) -> str:
+    return str(one["params"]["precision"])
+
+
+def _beside(one: Row) -> Sequence[str]:
+    speeds = ("ingest", "bare_model", "bare_decoder", "bound")
+    cells = (f"{one['metrics'][f'{name}_images_per_second']:,.0f}" for name in speeds)
+    return (f"{_photos(one)}, {one['params']['precision']}", *cells, f"{one['metrics']['ratio_to_bound']:.2f}")
+
+
+def _photos(one: Row) -> str:
+    return f"{one['dataset']}, {one['images']:,} images ({one['pixels']})"
+
+
+def memory(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the peak of an ingest of few and of many images."""
+    for one in rows:
+        if one["available"]:
+            values = one["metrics"]
+            peaks = zip(values["peak_mib"], values["sizes"], strict=True)
+            told_peaks = " and ".join(f"{peak:,} MiB for {size:,} images" for peak, size in peaks)
+            yield f"{one['dataset']}: at most {told_peaks}, {values['ratio']:.2f} × as much; {told([one])}."
+
+
+def start(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the seconds of a search in a fresh process, and of one that does nothing."""
+    for one in rows:
+        if one["available"]:
+            size, values = one["params"], one["metrics"]
+            yield (
+                f"`engine search --id` in a fresh process over {size['rows']:,} × {size['dim']}: "
+                f"{values['search_seconds']['median']:.2f} s, median of {size['runs']} "
+                f"(a Python that does nothing: {values['python_seconds']:.2f} s); {told([one])}."
+            )
 
 
 def _largest(rows: Sequence[Row]) -> list[Row]:

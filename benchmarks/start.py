@@ -38,9 +38,7 @@ def run(settings: Settings, scratch: Path) -> Iterator[dict[str, Any]]:
         search.append(_seconds(command))
         bare.append(_seconds([sys.executable, "-c", "pass"]))
     yield {
-        "rows": ROWS,
-        "dim": DIM,
-        "runs": RUNS,
+        "params": {"rows": ROWS, "dim": DIM, "runs": RUNS},
         "seed": SEED,
         "search_seconds": {"median": round(median(search), 3), "least": round(min(search), 3)},
         "python_seconds": round(median(bare), 3),

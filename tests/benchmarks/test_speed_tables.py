@@ -152,7 +152,40 @@ def test_a_method_is_kept_as_it_was_measured_last(tmp_path, monkeypatch):
     assert ("engine pq", 3, 1.235e-05) in after and ("numpy", None, None) in after and len(after) == 5
 
 
-@pytest.mark.parametrize("suite", ["search", "bars", "soak", "clusters"])
+def test_an_ingest_stands_beside_what_bounds_it():
+    def ingested(precision: str, ingest: float, ratio: float) -> dict:
+        speeds = {"ingest": ingest, "bare_model": 357.4, "bare_decoder": 2916.2, "bound": 318.0}
+        metrics = {**{f"{name}_images_per_second": value for name, value in speeds.items()}, "ratio_to_bound": ratio}
+        facts = {"params": {"precision": precision}, "images": 9144, "pixels": "as published"}
+        return line("ingest", "caltech101", "ingest", metrics=metrics, **facts)
+
+    again = {"first_images_per_second": 448.4, "again_seconds": 0.59, "again_is_faster_by": 227.1}
+    more = {"params": {"precision": "auto"}, "images": 60000, "pixels": "JPEG"}
+    rows = [ingested("bf16", 404.2, 1.324), ingested("fp32", 253.0, 1.26)]
+    lines = table("ingest", [*rows, line("ingest", "cifar10", "ingest", metrics=again, **more)]).splitlines()
+    assert lines[2] == "| caltech101, 9,144 images (as published), fp32 | 253 | 357 | 2,916 | 318 | 1.26 |"
+    assert lines[3].endswith(", bf16 | 404 | 357 | 2,916 | 318 | 1.32 |")
+    assert lines[5:] == [
+        "Images a second, of a whole process, its start included; Abacus, 2 cores.",
+        "cifar10, 60,000 images (JPEG): 448 images/s, the first use of the network included; "
+        "again in 0.59 s, 227 × faster.",
+    ]
+
+
+def test_a_start_and_a_peak_are_a_sentence_each():
+    values = {"search_seconds": {"median": 0.331, "least": 0.3}, "python_seconds": 0.014}
+    begun = line("start", "made", "start", params={"rows": 1000, "dim": 8, "runs": 9}, metrics=values)
+    assert table("start", [begun]) == (
+        "`engine search --id` in a fresh process over 1,000 × 8: 0.33 s, median of 9 "
+        "(a Python that does nothing: 0.01 s); Abacus, 2 cores.\n"
+    )
+    peaks = {"sizes": [50, 6000], "peak_mib": [967, 1041], "ratio": 1.077}
+    assert table("memory", [line("memory", "cifar10", "memory", metrics=peaks)]) == (
+        "cifar10: at most 967 MiB for 50 images and 1,041 MiB for 6,000 images, 1.08 × as much; Abacus, 2 cores.\n"
+    )
+
+
+@pytest.mark.parametrize("suite", ["search", "bars", "soak", "clusters", "ingest", "memory", "start"])
 def test_a_page_that_gets_the_markers_gets_the_table(suite):
     page = f"a\n<!-- bench: {suite} -->\n<!-- /bench -->\nb\n"
     assert f"`engine bench {suite}`" in rewritten(page, lambda name: [])
