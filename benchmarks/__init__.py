@@ -1,32 +1,16 @@
 """Measurements: figures beside published values, and ratios taken in one run, because machines differ and are shared.
 
-suites.py      the suites; bench.py runs one: jobs (job.py) → lines (results.py) → means (summary.py) → tables
-               (report.py) → Markdown and HTML (page.py)
-protocol.py    which protocol a line was measured by
-published.py   published values with their sources
-datasets/      data sets: where they are, how they are read
-stores.py, subject.py, views.py, survey.py
-               data set → store → images with classes and splits → vectors of a space → jobs
-spaces.py      the spaces: pixels.py without a network, networks, what the store has
-leakage.py     near duplicates across splits
-representations.py, clustering.py, clusterer.py
-               clusters beside classes: of every space, by every method
-clusters.py, scale.py
-               clusters at scale: seconds and memory of each method, in a process of its own
-chart.py       means, chance and published values as a picture
-kept.py        the lines in results/, which the project keeps; readme.py writes the documents' tables from them:
-               quality_tables.py, speed_tables.py, peers/table.py
-machine.py     the processor that a line names
-retrieval.py   pictures as queries
-labels.py      labels from exemplars
-peers/         indexes side by side
-bars.py        ratios to what the machine allows
-soak.py        growth of the commands with n
-measures.py    what the following share
-ingest.py      an ingest beside the bare decoder and the bare model
-memory.py      the peak memory of an ingest, small and large collection side by side
-start.py       a search in a fresh process at 100,000 × 512
-dedupe.py      near duplicates: precision and recall of pairs of altered photos, per threshold
-precision.py   fp32 beside bf16 and OpenVINO beside torch, on real photos
-labels_speed.py  labels from exemplars beside one pass over memory; the memory of label spreading
+bench.py runs a suite: its jobs (job.py) become result lines, lines become tables and pictures; readme.py writes the
+documents' tables from the lines that the project keeps in results/.
+
+suites/      what is measured and how: quality (representations, clustering, retrieval, labels, autoencoder), speed and
+             memory (bars, soak, clusters, ingest, memory, start, maps, speed), and duplicates, precisions
+peers/       the suite `search`: indexes side by side, ours and others'
+datasets/    where published data sets are, and how they are read
+subjects/    data set → store → images with classes and splits → vectors of a space
+made/        made vectors and stores, of any size
+lines/       result lines: written, kept, summed up, beside published values
+reports/     tables, pictures and pages from lines
+protocol.py  which protocol a line was measured by
+machine.py   the processor that a line names; processes.py, what a process takes
 """

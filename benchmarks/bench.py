@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from benchmarks.job import Job, Settings
+from benchmarks.lines.published import beside
+from benchmarks.lines.results import RESULTS, Results, Row
 from benchmarks.machine import machine
 from benchmarks.processes import Watch
 from benchmarks.protocol import protocol
-from benchmarks.published import beside
-from benchmarks.results import RESULTS, Results, Row
 from benchmarks.suites import SUITES
 from engine.errors import BadInput, StoreBusy
 from engine.progress import Progress

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.kept import kept, take_over
+from benchmarks.lines.kept import kept, take_over
+from benchmarks.lines.results import RESULTS, Row, read
 from benchmarks.peers.table import search
-from benchmarks.quality_tables import quality
-from benchmarks.results import RESULTS, Row, read
-from benchmarks.speed_tables import bars, clusters, ingest, memory, soak, start
+from benchmarks.reports.quality_tables import quality
+from benchmarks.reports.speed_tables import bars, clusters, ingest, memory, soak, start
 from engine.errors import BadInput, EngineError
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,6 @@ from typing import Any
 
 from benchmarks.datasets import Unavailable, is_store
 from benchmarks.job import Job, Settings, row
-from benchmarks.measures import scratch
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, measured
 from benchmarks.peers.plot import draw
@@ -21,6 +20,7 @@ from benchmarks.peers.race import Line, race
 from benchmarks.peers.report import markdown, summary
 from benchmarks.peers.vectors import STORE, identity, own_name, prepare, titled
 from benchmarks.protocol import protocol
+from benchmarks.suites.measures import scratch
 from engine.errors import BadInput
 from engine.progress import Progress
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.lines.results import Row
 from benchmarks.machine import told
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, cheapest
 from benchmarks.peers.report import TARGETS, column, ours_and_peer, summed, verdict
-from benchmarks.report import table_lines
-from benchmarks.results import Row
+from benchmarks.reports.report import table_lines
 
 LOWER, TARGET = TARGETS[-2:]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.clustered import Clustered
 from benchmarks.datasets import DATASETS, Found, Unavailable, dataset
 from benchmarks.datasets.base import OWN_VECTORS
 from benchmarks.job import Settings
+from benchmarks.made.clustered import Clustered
 from benchmarks.peers.base import Positions, Vectors
 from engine.errors import BadInput, EmptySpace
 from indexers.exact import ExactIndex
@@ -144,7 +144,7 @@ def read_vectors(path: Path, rows: int | None = None) -> Vectors:
 
 def _space(found: Found, settings: Settings) -> tuple[Vectors, NDArray[np.int64]]:
     """Return the vectors that the bundled network gives, and their order by the images' ids."""
-    from benchmarks.stores import NETWORK, embed, store_of
+    from benchmarks.subjects.stores import NETWORK, embed, store_of
     from engine.progress import Silent
     from engine.store.vectors import sort_key
 

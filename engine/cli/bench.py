@@ -96,7 +96,7 @@ def _require(data: Path, datasets: tuple[str, ...], spaces: tuple[str, ...]) -> 
     """Raise `BadInput` for what is not there, before anything is measured."""
     from benchmarks.datasets import is_store
     from benchmarks.peers.vectors import NAMES
-    from benchmarks.spaces import SPACES, require_spaces
+    from benchmarks.subjects.spaces import SPACES, require_spaces
     from engine.errors import BadInput
 
     if data != Path(DATA) and not data.is_dir():

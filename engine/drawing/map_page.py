@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.drawing.maps import Drawing
+from engine.drawing.coloured_map import Drawing
 from engine.drawing.thumbnails import Thumbnails
 from engine.errors import BadInput
 from engine.pictures.map_page import Points, write_page

@@ -8,55 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from engine.drawing.coloured_map import Drawing
+from engine.drawing.map_page import write_map
 from engine.errors import BadInput
 from engine.mapping.colouring import colouring
-from engine.mapping.maps import Map, make_map
+from engine.mapping.maps import make_map
 from engine.pictures import map_page, png
-from engine.pictures.palette import Groups, Values
 from engine.pictures.scatter import scatter
 from engine.progress import Progress
 from engine.scratch import probe
 from engine.store import ID_BYTES, Store
 from engine.store.durable import disk_full, is_full
-
-TITLES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A map with what it is coloured by, in the order in which it is drawn."""
-
-    map: Map
-    by: str | None
-    colours: Groups | Values | None
-
-    @property
-    def title(self) -> str:
-        """Return method, space and number of images."""
-        one = self.map
-        count = f"{len(one):,} of {one.total:,}" if one.sample is not None else f"{len(one):,}"
-        return f"{TITLES[one.method]} of space {one.space}, {count} images"
-
-    @property
-    def note(self) -> str:
-        """Return what else there is to know: the sample, the seed, the neighbours, what it is coloured by."""
-        one = self.map
-        parts = [f"a random sample: {len(one):,} of {one.total:,} images"] if one.sample is not None else []
-        if self.by is not None:
-            parts.append(f"coloured by {self.by}")
-        if one.graph is not None:
-            quality = "" if one.graph["recall"] in (None, 1.0) else f", recall {one.graph['recall']:.3f}"
-            parts.append(f"{one.graph['k']} neighbours, {one.graph['kind']}{quality}")
-        parts.append(f"seed {one.seed}")
-        if one.images > one.total:
-            parts.append(f"{one.images - one.total:,} images have no vector in this space")
-        return " · ".join(parts)
-
-    def groups(self) -> Groups:
-        """Return the group of each point; values are grouped into ranges."""
-        if isinstance(self.colours, Values):
-            return self.colours.binned()
-        return self.colours or Groups(np.zeros(len(self.map), np.int32), ("images",))
 
 
 @dataclass(frozen=True)
@@ -125,8 +87,6 @@ def draw(
         scatter(made.xy, picture, title=drawing.title, note=drawing.note, by=drawing.colours, legend=heading)
     size = None
     if page is not None:
-        from engine.drawing.map_page import write_map
-
         with store.lock():
             size = write_map(store, drawing, page, progress=progress)
     return Drawn(drawing, picture, page, size)

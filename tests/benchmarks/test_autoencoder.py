@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import autoencoder
 from benchmarks.job import Settings
-from benchmarks.published import beside
+from benchmarks.lines.published import beside
+from benchmarks.suites import autoencoder
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
 from engine.progress import Silent

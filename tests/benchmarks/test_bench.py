@@ -13,12 +13,12 @@ import pytest
 
 from benchmarks.bench import bench, suite
 from benchmarks.job import Job, Settings, row
-from benchmarks.page import Report, write
+from benchmarks.lines.published import of_dataset, published
+from benchmarks.lines.results import read
+from benchmarks.lines.summary import summaries
 from benchmarks.protocol import BLOCK, KEPT, PAGE, digests, kept, protocol, raised
-from benchmarks.published import of_dataset, published
-from benchmarks.results import read
+from benchmarks.reports.page import Report, write
 from benchmarks.suites import ALL, SUITES
-from benchmarks.summary import summaries
 from engine.errors import BadInput, StoreBusy
 from engine.progress import Silent
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import leakage
 from benchmarks.bench import bench
-from benchmarks.clusterer import WAYS, clusters, exact_graph
-from benchmarks.clustering import figures
 from benchmarks.datasets import Unavailable
 from benchmarks.job import Settings
-from benchmarks.results import Row
+from benchmarks.lines.results import Row
+from benchmarks.subjects import leakage
+from benchmarks.subjects.clusterer import WAYS, clusters, exact_graph
+from benchmarks.suites.clustering import figures
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request
 from engine.progress import Silent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import clusters, scale
 from benchmarks.bench import bench
-from benchmarks.clustered import Clustered
 from benchmarks.job import Settings
+from benchmarks.made.clustered import Clustered
+from benchmarks.suites import clusters, scale
 from engine.progress import Silent
 from indexers.graph import build
 

@@ -24,7 +24,7 @@ from benchmarks.datasets.cifar100_subset import SUBSETS
 from benchmarks.datasets.digests import known_digest
 from benchmarks.datasets.download import Remote, fetch
 from benchmarks.datasets.fashion_mnist import FashionMnist
-from benchmarks.measures import named_labels
+from benchmarks.suites.measures import named_labels
 from engine.errors import BadInput
 from engine.progress import Silent
 from engine.sources import open_source

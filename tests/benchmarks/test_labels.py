@@ -12,11 +12,11 @@ from PIL import Image
 from benchmarks.bench import bench
 from benchmarks.datasets import Unavailable
 from benchmarks.job import Settings, row
-from benchmarks.labels import BACKGROUND, Measured, drawn, measured, overlap
-from benchmarks.labels_report import draw, markdown
-from benchmarks.page import save, write_tables
-from benchmarks.pixels import principal_axes
-from benchmarks.report import Table
+from benchmarks.reports.labels_report import draw, markdown
+from benchmarks.reports.page import save, write_tables
+from benchmarks.reports.report import Table
+from benchmarks.subjects.pixels import principal_axes
+from benchmarks.suites.labels import BACKGROUND, Measured, drawn, measured, overlap
 from engine.errors import DiskFull
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request

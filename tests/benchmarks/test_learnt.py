@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import learnt
 from benchmarks.datasets import Unavailable, dataset
 from benchmarks.job import Settings
-from benchmarks.spaces import view
-from benchmarks.stores import store_of
-from benchmarks.subject import Subject, subject
-from benchmarks.views import How
+from benchmarks.subjects import learnt
+from benchmarks.subjects.spaces import view
+from benchmarks.subjects.stores import store_of
+from benchmarks.subjects.subject import Subject, subject
+from benchmarks.subjects.views import How
 from engine.progress import Silent
 from indexers.background import measure
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.bench import bench
-from benchmarks.clustered import Clustered
-from benchmarks.generate import SPACE, generate
 from benchmarks.job import Settings
+from benchmarks.made.clustered import Clustered
+from benchmarks.made.generate import SPACE, generate
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, cheapest, front, measured, recall
 from benchmarks.peers.race import race
@@ -234,7 +234,7 @@ def test_a_file_of_vectors_is_told_by_what_is_in_it_and_never_called_like_a_data
 
 def test_a_store_is_raced_over_and_told_by_its_vectors(tmp_path, monkeypatch):
     first, second = (generate(tmp_path / str(seed) / "mine", rows=40, dim=8, seed=seed) for seed in range(2))
-    monkeypatch.setattr("benchmarks.stores.NETWORK", SPACE)
+    monkeypatch.setattr("benchmarks.subjects.stores.NETWORK", SPACE)
     asked = [Settings(tmp_path / "out", data=store.path) for store in (first, second)]
     assert names(asked[0]) == ("store",) and names(Settings(tmp_path, datasets=("mnist",))) == ("mnist",)
     (one,), (other,), (again,) = told(asked[0]), told(asked[1]), told(asked[0])

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from benchmarks import kept as lines_kept
 from benchmarks.job import row
-from benchmarks.kept import kept, take_over
+from benchmarks.lines import kept as lines_kept
+from benchmarks.lines.kept import kept, take_over
 from benchmarks.protocol import protocol
 from benchmarks.readme import BLOCK, PAGES, TABLES, main, rewritten, table
 from engine.errors import BadInput

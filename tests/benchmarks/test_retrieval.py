@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import leakage
 from benchmarks.bench import bench
 from benchmarks.datasets import Unavailable, dataset
 from benchmarks.job import Job, Settings
-from benchmarks.leakage import leaks
-from benchmarks.pixels import PIXELS, thumbnails
-from benchmarks.results import Row
-from benchmarks.retrieval import SUITE, _chance, database, rankings
-from benchmarks.spaces import view
-from benchmarks.subject import Subject, subject
-from benchmarks.survey import look, subjects
-from benchmarks.views import How
+from benchmarks.lines.results import Row
+from benchmarks.subjects import leakage
+from benchmarks.subjects.leakage import leaks
+from benchmarks.subjects.pixels import PIXELS, thumbnails
+from benchmarks.subjects.spaces import view
+from benchmarks.subjects.subject import Subject, subject
+from benchmarks.subjects.survey import look, subjects
+from benchmarks.subjects.views import How
+from benchmarks.suites.retrieval import SUITE, _chance, database, rankings
 from engine.errors import EmptySpace
 from engine.ingestion.intake import intake
 from engine.ingestion.request import Request

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from benchmarks import kept as lines_kept
 from benchmarks.job import row
-from benchmarks.kept import kept, take_over
+from benchmarks.lines import kept as lines_kept
+from benchmarks.lines.kept import kept, take_over
 from benchmarks.machine import machine
 from benchmarks.protocol import protocol
 from benchmarks.readme import rewritten, table
@@ -92,9 +92,9 @@ def test_growth_is_by_the_last_two_sizes():
         return line("soak", f"made-{rows}", name, seconds=seconds, peak_bytes=mib * 2**20, **known)
 
     lines = table("soak", [
+        grown("verify", 100, 92, 1.0), grown("verify", 1000, 1926, 613.0),
         grown("search, first", 10, 50, 1.0), grown("search, first", 100, 60, 2.0),
         grown("search, first", 1000, 90, 11.0),
-        grown("verify", 100, 92, 1.0), grown("verify", 1000, 1926, 613.0),
         grown("graph", 1000, 10, 1.0, metrics=None, note="exit 137: killed"),
     ]).splitlines()  # fmt: skip
     assert lines[0] == "| command | 10 | 100 | 1,000 | memory and time grow |"

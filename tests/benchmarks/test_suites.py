@@ -10,17 +10,17 @@ from time import sleep
 import numpy as np
 import pytest
 
-from benchmarks import bars, processes
-from benchmarks.bars import in_turns
+from benchmarks import processes
 from benchmarks.bench import suite
-from benchmarks.clustered import BLOCK_ROWS, Clustered
-from benchmarks.generate import generate
 from benchmarks.job import Settings, row
-from benchmarks.measures import scratch
+from benchmarks.made.clustered import BLOCK_ROWS, Clustered
+from benchmarks.made.generate import generate
 from benchmarks.peers.metrics import Race, Result
 from benchmarks.peers.vectors import Held
 from benchmarks.processes import is_running, watched
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, bars
+from benchmarks.suites.bars import in_turns
+from benchmarks.suites.measures import scratch
 from engine.errors import BadInput
 from engine.progress import Silent
 from engine.retrieval.query import Query

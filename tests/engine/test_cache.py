@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.clustered import Clustered
-from benchmarks.generate import generate
+from benchmarks.made.clustered import Clustered
+from benchmarks.made.generate import generate
 from engine.errors import StoreDamaged
 from engine.info import info
 from engine.neighbors.dedupe import dedupe
@@ -185,7 +185,7 @@ def with_index_of(store: Store, other: Store) -> None:
 
 
 def test_an_index_of_other_vectors_of_the_same_images_is_refused(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.generate.Clustered", lambda rows, dim, _: Clustered(rows, dim, 1))
+    monkeypatch.setattr("benchmarks.made.generate.Clustered", lambda rows, dim, _: Clustered(rows, dim, 1))
     other = generate(tmp_path / "other", rows=ROWS, dim=DIM)
     with_index_of(store, other)
     with pytest.raises(StoreDamaged, match="built of other vectors"):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 import engine
-from benchmarks.generate import generate
+from benchmarks.made.generate import generate
 from engine.compact import compact
 from engine.errors import BadInput, EmptySpace, StoreDamaged
 from engine.info import info
@@ -68,7 +68,7 @@ def _place(store: Store, name: str) -> int:
 
 def append(store: Store, vectors: np.ndarray, seed: int) -> None:
     """Put more images of a second source into the store, with these vectors."""
-    from benchmarks.generate import _ids, _images, _members
+    from benchmarks.made.generate import _ids, _images, _members
 
     ids = _ids(seed, 0, len(vectors))
     store.vectors_table(store.space()).merge(vector_rows(ids, unit(vectors, "made")))

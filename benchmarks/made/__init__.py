@@ -1,0 +1,1 @@
+"""Made data of any size: vectors by a seeded recipe, and stores of them."""

@@ -1,0 +1,1 @@
+"""Reports, from result lines alone: tables, pictures, pages."""

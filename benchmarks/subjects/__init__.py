@@ -1,0 +1,1 @@
+"""What is measured: data set → store → images with classes and splits → vectors of a space."""
