@@ -20,7 +20,7 @@ from benchmarks.peers.race import Line, race
 from benchmarks.peers.report import markdown, summary
 from benchmarks.peers.vectors import STORE, identity, own_name, prepare, titled
 from benchmarks.protocol import protocol
-from benchmarks.suites.measures import scratch
+from benchmarks.scratch import scratch
 from engine.errors import BadInput
 from engine.progress import Progress
 

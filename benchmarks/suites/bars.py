@@ -22,7 +22,8 @@ from benchmarks.peers.metrics import Race, Result, cheapest, measured
 from benchmarks.peers.race import race
 from benchmarks.peers.suite import LEFT_OUT, left_out, read
 from benchmarks.peers.vectors import Held
-from benchmarks.suites.measures import how_many, report, scratch
+from benchmarks.scratch import scratch
+from benchmarks.suites.measures import how_many, report
 from engine.progress import Progress
 from indexers import INDEXES
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +14,6 @@ from benchmarks.datasets import Found, Unavailable, dataset
 from benchmarks.job import Job, Settings, row
 from benchmarks.lines.results import Row
 from benchmarks.peers.vectors import file_digest
-from benchmarks.processes import is_running
 from benchmarks.reports.page import write_tables
 from benchmarks.reports.report import Table
 from engine.errors import BadInput
@@ -35,7 +31,6 @@ USES = {
     "precisions": ("data",),
     "maps": ("data", "vectors", "rows"),
 }
-SCRATCH = "scratch-"
 
 
 def whole(suite: str, run: Measure, settings: Settings) -> Iterator[Job]:
@@ -60,17 +55,6 @@ def how_many(settings: Settings, full: int, quick: int, *, least: int) -> int:
     if settings.rows < least:
         raise BadInput(f"--rows {settings.rows} is too few here", f"at least {least}")
     return settings.rows
-
-
-@contextmanager
-def scratch(output: Path) -> Iterator[Path]:
-    """Give a folder under `output` for the time of a block; one that a killed process left behind is taken away."""
-    for left in output.glob(f"{SCRATCH}*-*"):
-        number = left.name.removeprefix(SCRATCH).partition("-")[0]
-        if number.isdecimal() and not is_running(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", dir=output) as folder:
-        yield Path(folder)
 
 
 def _rows(suite: str, run: Measure, settings: Settings) -> list[Row]:

@@ -18,9 +18,9 @@ from benchmarks.made.generate import generate
 from benchmarks.peers.metrics import Race, Result
 from benchmarks.peers.vectors import Held
 from benchmarks.processes import is_running, watched
+from benchmarks.scratch import scratch
 from benchmarks.suites import SUITES, bars
 from benchmarks.suites.bars import in_turns
-from benchmarks.suites.measures import scratch
 from engine.errors import BadInput
 from engine.progress import Silent
 from engine.retrieval.query import Query
