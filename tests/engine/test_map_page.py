@@ -166,7 +166,7 @@ def page(browser, tmp_path) -> Iterator[Any]:
 
 def opened(browser: Any, path: Path, **context: Any) -> Iterator[Any]:
     wrong: list[str] = []
-    made = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True, **context)
+    made = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "accept_downloads": True} | context)
     tab = made.new_page()
     tab.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
     tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -361,6 +361,14 @@ def test_dark_paper_for_those_who_want_it(browser, tmp_path, scheme):
         assert shot.size == (2560, 1600)
         assert (shot.getpixel((1200, 1560)) < 40) == (scheme == "dark")
         assert tab.evaluate("document.getElementById('plot').width") == 2560
+
+
+def test_on_a_narrow_screen_nothing_of_the_map_lies_under_the_tools(browser, tmp_path):
+    for tab in opened(browser, page_of(tmp_path / "map.html"), viewport={"width": 390, "height": 800}):
+        header, legend = (tab.locator(one).bounding_box() for one in ("header", "#legend"))
+        xy = np.array([place(tab, image) for image in range(200)])
+        assert xy.min() >= 0 and xy[:, 0].max() <= 390
+        assert header["y"] + header["height"] < xy[:, 1].min() and xy[:, 1].max() < legend["y"]
 
 
 def test_fifty_thousand_points_are_drawn(browser, tmp_path):

@@ -175,12 +175,16 @@
   const edge = bounds(every(() => true));
   function frame({ left, right, low, high }, closest = Infinity) {
     if (left > right) return;
-    // On a wide screen the map stands beside the legend, not below it.
-    const beside = size.width > 760 ? $("legend").offsetWidth + 16 : 0;
+    // On a wide screen the map stands beside the legend; on one that is narrow and tall, between header and legend.
+    const wide = size.width > 760, tall = !wide && size.height > size.width;
+    const beside = wide ? $("legend").offsetWidth + 16 : 0;
+    const above = tall ? document.querySelector("header").offsetHeight + 8 : 0;
+    const below = tall ? $("legend").offsetHeight + 8 : 0;
     const [width, height] = [Math.max(right - left, 1e-6), Math.max(high - low, 1e-6)];
-    view.scale = Math.min((size.width - beside) / width, size.height / height, closest / 0.9) * 0.9;
+    const fits = Math.min((size.width - beside) / width, (size.height - above - below) / height);
+    view.scale = Math.min(fits, closest / 0.9) * 0.9;
     view.x = (left + right) / 2 + beside / 2 / view.scale;
-    view.y = (low + high) / 2;
+    view.y = (low + high) / 2 + (above - below) / 2 / view.scale;
     redraw();
   }
   function home() { frame(edge); whole = view.scale; hideCard(); }
