@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -19,11 +20,15 @@ INTERVAL = 0.02
 
 @dataclass(frozen=True)
 class Ran:
-    """A command that ended: `peak_bytes` of anonymous memory over its whole tree, sampled; seconds; its output."""
+    """A command that ended, its output, and what its tree took: `peak_bytes` of anonymous memory, sampled; seconds.
+
+    Others on the machine stretch `processor_seconds`, of all threads, less than `seconds`.
+    """
 
     code: int
     peak_bytes: int
     seconds: float
+    processor_seconds: float
     stdout: str
     stderr: str
 
@@ -38,13 +43,19 @@ def watched(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     """Run a command to its end and return what it took."""
     # Files, because a pipe that nobody reads fills up and stops the command.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        began = time.monotonic()
+        began, used = time.monotonic(), _children_used()
         process = subprocess.Popen(list(command), stdout=out, stderr=err, env=env)
         most = peak(process, anonymous, interval=INTERVAL)
-        seconds = time.monotonic() - began
+        seconds, used = time.monotonic() - began, _children_used() - used
         out.seek(0)
         err.seek(0)
-        return Ran(process.returncode, most, seconds, out.read(), err.read())
+        return Ran(process.returncode, most, seconds, used, out.read(), err.read())
+
+
+def _children_used() -> float:
+    """Return the processor seconds of all children that ended, and of theirs."""
+    taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return taken.ru_utime + taken.ru_stime
 
 
 def peak(process: subprocess.Popen[Any], measure: Callable[[int], int], *, interval: float) -> int:

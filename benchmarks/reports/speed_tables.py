@@ -51,13 +51,18 @@ def soak(rows: Sequence[Row]) -> Iterator[str]:
         for name in names
     ]
     yield from table_lines(("command", *(f"{size:,}" for size in sizes), "memory and time grow"), body)
-    yield from ("", f"Peak anonymous memory of all processes of a command · seconds; 32-d vectors; {told(rows)}.")
+    yield from (
+        "",
+        f"Peak anonymous memory of a command · processor seconds of all its threads; 32-d vectors; {told(rows)}.",
+    )
 
 
 def _taken(one: Row | None) -> str:
     if one is None:
         return "not measured"
-    return f"{one['peak_bytes'] / MIB:,.0f} MiB · {_seconds(one)}" if one["available"] else one["note"] or NONE
+    if not one["available"]:
+        return one["note"] or NONE
+    return f"{one['peak_bytes'] / MIB:,.0f} MiB · {_seconds(one['metrics']['processor_seconds'])}"
 
 
 def _growth(cells: Mapping[tuple[str, int], Row], name: str, sizes: Sequence[int]) -> str:
@@ -65,7 +70,8 @@ def _growth(cells: Mapping[tuple[str, int], Row], name: str, sizes: Sequence[int
     few, many = last if len(last) == 2 else (None, None)
     if few is None or many is None or not (few["available"] and many["available"]):
         return NONE
-    memory, time = (many[of] / few[of] for of in ("peak_bytes", "seconds"))
+    memory = many["peak_bytes"] / few["peak_bytes"]
+    time = many["metrics"]["processor_seconds"] / few["metrics"]["processor_seconds"]
     return f"{memory:.1f} × and {time:.1f} × for {sizes[-1] / sizes[-2]:g} × the rows"
 
 
@@ -94,7 +100,7 @@ def _step(one: Row) -> Sequence[str]:
     values: Mapping[str, Any] = one["metrics"]
     number = f"{values['clusters']:,}" if "clusters" in values else NONE
     peak, bar = (f"{size / GIB:.1f} GiB" for size in (one["peak_bytes"], values["at_most_bytes"]))
-    return (one["method"], number, _seconds(one), peak, f"< {bar}", _yes(values["met"]))
+    return (one["method"], number, _seconds(one["seconds"]), peak, f"< {bar}", _yes(values["met"]))
 
 
 def ingest(rows: Sequence[Row]) -> Iterator[str]:
@@ -160,8 +166,8 @@ def _size(rows: Sequence[Row]) -> str:
     return f"{rows[0]['params']['rows']:,} × {rows[0]['params']['dim']}"
 
 
-def _seconds(one: Row) -> str:
-    return f"{one['seconds']:,.1f} s" if one["seconds"] < 100 else f"{one['seconds']:,.0f} s"
+def _seconds(taken: float) -> str:
+    return f"{taken:,.1f} s" if taken < 100 else f"{taken:,.0f} s"
 
 
 def _yes(met: bool) -> str:

@@ -69,7 +69,7 @@ def _size(store: Path, rows: int, seed: int, progress: Progress) -> Iterator[dic
             f"made-{rows}",
             name,
             params={"rows": rows, "dim": DIM},
-            metrics=None if ran.code else {"bytes_a_row": ran.peak_bytes / rows, "seconds_a_row": ran.seconds / rows},
+            metrics=None if ran.code else {"processor_seconds": ran.processor_seconds},
             seconds=ran.seconds,
             peak_bytes=ran.peak_bytes,
             seed=seed,

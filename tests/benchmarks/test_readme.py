@@ -45,6 +45,12 @@ def test_a_figure_that_was_typed_is_found(page, suite):
         assert rewritten(typed) == text
 
 
+def test_beside_its_tables_the_readme_names_no_quantity():
+    text = PAGES[0].read_text()
+    section = text[text.index("## What is measured") : text.index("## Limits")]
+    assert re.findall(r"[\d.,]+\s*(?:×|%|images/s|[mµ]?s\b|[KMG]i?B\b)", BLOCK.sub("", section)) == []
+
+
 @pytest.mark.parametrize("suite", TABLES)
 def test_kept_lines_are_of_full_runs_by_the_protocol_of_today(suite):
     assert all(not one["quick"] and one["protocol"] == protocol(suite) for one in kept(suite))
