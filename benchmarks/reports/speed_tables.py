@@ -51,10 +51,7 @@ def soak(rows: Sequence[Row]) -> Iterator[str]:
         for name in names
     ]
     yield from table_lines(("command", *(f"{size:,}" for size in sizes), "memory and time grow"), body)
-    yield from (
-        "",
-        f"Peak anonymous memory of a command · processor seconds of all its threads; 32-d vectors; {told(rows)}.",
-    )
+    yield from ("", f"Peak anonymous memory of a command · its processor seconds; 32-d vectors; {told(rows)}.")
 
 
 def _taken(one: Row | None) -> str:

@@ -61,6 +61,12 @@ def test_memory_of_children_counts():
     assert watched([sys.executable, "-c", code]).peak_bytes >= 100 << 20
 
 
+def test_processor_seconds_of_children_count():
+    child = "import time\nwhile time.process_time() < 0.5: pass"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    assert watched([sys.executable, "-c", code]).processor_seconds >= 0.5
+
+
 def test_a_command_and_its_children_do_not_outlive_an_interrupt(monkeypatch):
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
     seen: list[int] = []
