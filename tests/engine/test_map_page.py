@@ -371,6 +371,16 @@ def test_on_a_narrow_screen_nothing_of_the_map_lies_under_the_tools(browser, tmp
         assert header["y"] + header["height"] < xy[:, 1].min() and xy[:, 1].max() < legend["y"]
 
 
+def test_a_list_that_fills_a_narrow_screen_does_not_turn_the_map_over(browser, tmp_path):
+    for tab in opened(browser, page_of(tmp_path / "map.html"), viewport={"width": 330, "height": 340}):
+        before = np.array(place(tab, 0)) - place(tab, 199)
+        tab.fill("#query", "i")
+        tab.wait_for_selector("#found button")
+        tab.locator("#found button", has_text="Show").click()
+        after = np.array(place(tab, 0)) - place(tab, 199)
+        assert (np.sign(after) == np.sign(before)).all()
+
+
 def test_fifty_thousand_points_are_drawn(browser, tmp_path):
     for tab in opened(browser, page_of(tmp_path / "map.html", 50_000)):
         assert colours(tab) == {"blue", "red"}

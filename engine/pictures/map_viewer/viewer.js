@@ -181,7 +181,9 @@
     const above = tall ? document.querySelector("header").offsetHeight + 8 : 0;
     const below = tall ? $("legend").offsetHeight + 8 : 0;
     const [width, height] = [Math.max(right - left, 1e-6), Math.max(high - low, 1e-6)];
-    const fits = Math.min((size.width - beside) / width, (size.height - above - below) / height);
+    // A long list of what was found may leave no room between them.
+    const free = Math.max(size.height - above - below, size.height / 4);
+    const fits = Math.min((size.width - beside) / width, free / height);
     view.scale = Math.min(fits, closest / 0.9) * 0.9;
     view.x = (left + right) / 2 + beside / 2 / view.scale;
     view.y = (low + high) / 2 + (above - below) / 2 / view.scale;
