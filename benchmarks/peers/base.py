@@ -27,6 +27,14 @@ class Peer(Protocol):
         """Index the rows of `X` (n, dim); files go into `folder`."""
         ...
 
+    def save(self) -> int:
+        """Leave in the folder of `build` what `load` needs; return the bytes of all that a search needs."""
+        ...
+
+    def load(self, X: Vectors, folder: Path) -> None:
+        """Be as after `build` with the same rows and folder, from what `save` left there."""
+        ...
+
     def efforts(self) -> Sequence[Effort]:
         """Return the ladder of efforts, least first."""
         ...
@@ -37,8 +45,4 @@ class Peer(Protocol):
 
     def query_batch(self, Q: Vectors, k: int, effort: Effort) -> Sequence[Positions]:
         """Return the positions (≤ k,) for each row of `Q` (q, dim)."""
-        ...
-
-    def size_bytes(self) -> int:
-        """Return the bytes of all that a search needs."""
         ...

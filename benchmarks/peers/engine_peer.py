@@ -34,10 +34,22 @@ class ExactPeer:
         return asdict(params) if is_dataclass(params) and not isinstance(params, type) else {}
 
     def build(self, X: Vectors, folder: Path) -> None:
-        self._saved, self._bytes = folder / "saved", X.nbytes
+        self._keep(X, folder)
         given = self._given(len(X))
         self._index = self._kind(self._kind.Params(**given)) if given else self._kind()
         self._index.add(X)
+
+    def save(self) -> int:
+        self._index.save(self._saved)
+        # The vectors stay beside the index: answers are scored from them.
+        return self._bytes + sum(path.stat().st_size for path in self._saved.rglob("*"))
+
+    def load(self, X: Vectors, folder: Path) -> None:
+        self._keep(X, folder)
+        self._index = self._kind.load(self._saved, X)
+
+    def _keep(self, X: Vectors, folder: Path) -> None:
+        self._saved, self._bytes = folder / "saved", X.nbytes
 
     def _given(self, rows: int) -> dict[str, Any]:
         """Return the parameters that depend on the number of rows; the others are what they are by default."""
@@ -53,13 +65,6 @@ class ExactPeer:
     def query_batch(self, Q: Vectors, k: int, effort: Effort) -> Sequence[Positions]:
         found = self._index.search(Q, k) if effort is None else self._index.search(Q, k, effort=effort)
         return [np.asarray(one.positions) for one in found]
-
-    def size_bytes(self) -> int:
-        # The vectors stay beside the index: answers are scored from them.
-        if not hasattr(self._index, "save"):
-            return self._bytes
-        self._index.save(self._saved)
-        return self._bytes + sum(path.stat().st_size for path in self._saved.rglob("*"))
 
 
 class FlatPeer(ExactPeer):

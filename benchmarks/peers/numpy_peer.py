@@ -22,6 +22,11 @@ class NumPyPeer:
     def build(self, X: Vectors, folder: Path) -> None:
         self._X = np.ascontiguousarray(X)
 
+    load = build
+
+    def save(self) -> int:
+        return self._X.nbytes
+
     def efforts(self) -> Sequence[Effort]:
         return [None]
 
@@ -39,6 +44,3 @@ class NumPyPeer:
             rows = np.arange(len(best))[:, None]
             found.extend(best[rows, np.argsort(scores[rows, best], axis=1, kind="stable")])
         return found
-
-    def size_bytes(self) -> int:
-        return self._X.nbytes

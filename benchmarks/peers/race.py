@@ -5,7 +5,9 @@ The `kind` of a line: `run` (what was measured, where), `truth` (exact answers o
 
 from __future__ import annotations
 
+import json
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,8 +20,9 @@ from benchmarks.peers.base import Effort
 from benchmarks.peers.vectors import Held, truth
 from benchmarks.peers.worker import Failed, Worker
 from engine.progress import Progress
+from engine.store.durable import write_whole
 
-ROUNDS = 5
+ROUNDS, BUILT = 5, "built.json"
 PACKAGES = ("numpy", "faiss-cpu", "lancedb", "hnswlib", "usearch", "scikit-learn")
 Line = dict[str, Any]
 
@@ -35,6 +38,7 @@ def race(
 ) -> Iterator[Line]:
     """Yield the raw lines. A round takes a fifth of the queries, its competitors in an order of its own.
 
+    `folder` is where competitors are built. What a race that was stopped has built there is taken up, not built again.
     `asked` goes into the line `run`: what tells this race from another over a data set of the same name.
     """
     yield {"kind": "run", "dataset": held.name, "rows": len(held.rows), "dim": held.rows.shape[1],
@@ -46,12 +50,12 @@ def race(
     try:
         efforts: dict[str, list[Effort]] = {}
         for name, reference in peers.items():
-            progress.note(f"{held.name}: build {name}")
             place = folder / name.replace(" ", "-")
-            place.mkdir()
+            there = (place / BUILT).exists()
+            progress.note(f"{held.name}: {'take up' if there else 'build'} {name}")
             workers[name] = Worker(reference, held.path, place, held.queries)
             try:
-                built = workers[name].build()
+                built = (_taken_up if there else _built)(workers[name], place)
             except Failed as reason:
                 yield {"kind": "missing", "competitor": name, "reason": str(reason)}
                 continue
@@ -61,6 +65,26 @@ def race(
     finally:
         for worker in workers.values():
             worker.close()
+
+
+def _built(worker: Worker, place: Path) -> Line:
+    # What a race that was stopped had begun there.
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    built = worker.build()
+    write_whole(place / BUILT, json.dumps(built).encode())
+    return built
+
+
+def _taken_up(worker: Worker, place: Path) -> Line:
+    built: Line = json.loads((place / BUILT).read_text())
+    try:
+        worker.load()
+    except Failed:
+        # The next race builds it again.
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return built
 
 
 def _turns(

@@ -23,6 +23,11 @@ class SklearnPeer:
         self._rows, self._bytes = len(X), X.nbytes
         self._index.fit(X)
 
+    load = build
+
+    def save(self) -> int:
+        return self._bytes
+
     def efforts(self) -> Sequence[Effort]:
         return [None]
 
@@ -32,6 +37,3 @@ class SklearnPeer:
     def query_batch(self, Q: Vectors, k: int, effort: Effort) -> Sequence[Positions]:
         found: Positions = self._index.kneighbors(Q, min(k, self._rows), return_distance=False)
         return list(found)
-
-    def size_bytes(self) -> int:
-        return self._bytes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
+import hashlib
 import json
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,9 +19,9 @@ from benchmarks.job import Job, Settings, row
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, measured
 from benchmarks.peers.plot import draw
-from benchmarks.peers.race import Line, race
+from benchmarks.peers.race import Line, race, versions
 from benchmarks.peers.report import markdown, summary
-from benchmarks.peers.vectors import STORE, identity, own_name, prepare, titled
+from benchmarks.peers.vectors import STORE, Held, file_digest, identity, own_name, prepare, titled
 from benchmarks.protocol import protocol
 from benchmarks.scratch import scratch
 from engine.errors import BadInput
@@ -27,7 +30,7 @@ from engine.progress import Progress
 # The others take up to two hours, and are named: cifar10, clustered-100k, clustered-1m.
 DEFAULT, QUICK = ("caltech101",), ("sample", "clustered-100k")
 SUITE = "search"
-LEFT_OUT = "left out"
+LEFT_OUT, UNFINISHED = "left out", "unfinished"
 METRICS = ("recall_at_10", "recall_at_100", "p50", "p95", "queries_per_second", "build_seconds", "size_bytes")
 
 
@@ -109,17 +112,31 @@ def read(raw: Path) -> Iterator[Line]:
 def _measure(name: str, settings: Settings, progress: Progress, key: str) -> Path:
     peers = {name: reference for name, reference in PEERS.items() if name not in settings.skip}
     asked = {"key": key, "quick": settings.quick}
-    # A run that was stopped leaves the last whole raw file in place.
+    # A run that was stopped leaves the last whole raw file in place, and what it has built.
     with scratch(settings.output) as folder:
         held = prepare(name, settings, folder)
+        building = _building(held, settings)
         part, raw = folder / "raw.part", settings.output / f"raw-{held.name}.jsonl.gz"
         with gzip.open(part, "wt") as file:
-            for line in race(held, peers, folder, seed=settings.seed, progress=progress, asked=asked):
+            for line in race(held, peers, building, seed=settings.seed, progress=progress, asked=asked):
                 file.write(json.dumps(line) + "\n")
             for left in dict.fromkeys(settings.skip):
                 file.write(json.dumps({"kind": "missing", "competitor": left, "reason": LEFT_OUT}) + "\n")
         part.replace(raw)
+    shutil.rmtree(building, ignore_errors=True)
     return raw
+
+
+def _building(held: Held, settings: Settings) -> Path:
+    """Return the folder where competitors are built: that of a stopped race over the same rows, or a new one."""
+    unfinished = f"{UNFINISHED}-{held.name}-"
+    same = json.dumps([file_digest(held.path), protocol(SUITE), versions()]).encode()
+    folder = settings.output / f"{unfinished}{hashlib.sha256(same).hexdigest()[:16]}"
+    for other in settings.output.glob(f"{glob.escape(unfinished)}*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _row(found: Race, one: Result) -> dict[str, Any]:

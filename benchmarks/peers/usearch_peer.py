@@ -22,11 +22,23 @@ class USearchPeer:
         self._make = Index
 
     def build(self, X: Vectors, folder: Path) -> None:
-        self._index: Any = self._make(ndim=X.shape[1], metric="ip", **self.params)
+        self._open(X, folder)
         self._index.add(np.arange(len(X)), X, threads=1)
 
+    def save(self) -> int:
+        self._index.save(str(self._file))
+        return self._file.stat().st_size
+
+    def load(self, X: Vectors, folder: Path) -> None:
+        self._open(X, folder)
+        self._index.load(str(self._file))
+
+    def _open(self, X: Vectors, folder: Path) -> None:
+        self._index: Any = self._make(ndim=X.shape[1], metric="ip", **self.params)
+        self._file = folder / "usearch.index"
+
     def efforts(self) -> Sequence[Effort]:
-        return [10, 20, 40, 80, 160, 320, 640]
+        return [10, 20, 40, 80, 160, 320, 640, 1280, 2560]
 
     def query(self, q: Vectors, k: int, effort: Effort) -> Positions:
         self._index.expansion_search = max(k, effort or k)
@@ -37,6 +49,3 @@ class USearchPeer:
         self._index.expansion_search = max(k, effort or k)
         found = self._index.search(Q, k, threads=1)
         return [keys[:count].astype(np.int64) for keys, count in zip(found.keys, found.counts, strict=True)]
-
-    def size_bytes(self) -> int:
-        return int(self._index.serialized_length)

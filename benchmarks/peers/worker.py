@@ -34,7 +34,7 @@ class Failed(Exception):
 
 
 class Worker:
-    """Builds one competitor and asks it. Close it when done."""
+    """Builds or loads one competitor and asks it. Close it when done."""
 
     def __init__(self, reference: str, rows: Path, folder: Path, queries: Vectors) -> None:
         context = get_context("spawn")
@@ -54,6 +54,12 @@ class Worker:
         while not self._pipe.poll(max(SAMPLE_SECONDS, (time.monotonic() - began) / SAMPLES)):
             most = max(most, anonymous(pid))
         return {**self._receive(), "peak_bytes": most - before}
+
+    def load(self) -> None:
+        """Take up what another worker built in the same folder."""
+        self._receive()
+        self._pipe.send("load")
+        self._receive()
 
     def ask(self, first: int, last: int, k: int, effort: Effort, *, batch: bool) -> dict[str, Any]:
         """Return `seconds` of each call and the `ids` of each of the queries first … last − 1."""
@@ -111,14 +117,22 @@ def _serve(pipe: Connection, reference: str, rows: Path, folder: Path, queries: 
     # The file's pages are in memory before anybody is timed.
     float(X.max())
     pipe.send({"ready": True})
-    pipe.recv()
+    pipe.send(_loaded(peer, X, folder) if pipe.recv() == "load" else _built(peer, X, folder))
+    while True:
+        pipe.send(_answers(peer, queries, *pipe.recv()))
+
+
+def _built(peer: Peer, X: Vectors, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     peer.build(X, folder)
     seconds = time.perf_counter() - began
-    built = {"params": dict(peer.params), "efforts": list(peer.efforts()), "size_bytes": peer.size_bytes()}
-    pipe.send({**built, "seconds": seconds})
-    while True:
-        pipe.send(_answers(peer, queries, *pipe.recv()))
+    saved = peer.save()
+    return {"params": dict(peer.params), "efforts": list(peer.efforts()), "size_bytes": saved, "seconds": seconds}
+
+
+def _loaded(peer: Peer, X: Vectors, folder: Path) -> dict[str, Any]:
+    peer.load(X, folder)
+    return {}
 
 
 def _answers(

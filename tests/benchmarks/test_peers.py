@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from benchmarks.made.clustered import Clustered
 from benchmarks.made.generate import SPACE, generate
 from benchmarks.peers import PEERS
 from benchmarks.peers.metrics import Race, Result, cheapest, front, measured, recall
+from benchmarks.peers.numpy_peer import NumPyPeer
 from benchmarks.peers.race import race
 from benchmarks.peers.report import markdown, summary, verdict
 from benchmarks.peers.suite import _row, jobs, names, read, report
@@ -164,6 +166,9 @@ def test_a_competitor_finds_what_numpy_finds(name, tmp_path):
     except ImportError as error:
         pytest.skip(f"{name}: {error}")
     peer.build(X, tmp_path)
+    size = peer.save()
+    again = getattr(import_module(module), kind)()
+    again.load(X, tmp_path)
     effort = peer.efforts()[-1]
     exact = np.argsort(-(Q.astype(np.float64) @ X.T.astype(np.float64)), axis=1, kind="stable")[:, :10]
     alone, together = [peer.query(q, 10, effort) for q in Q], peer.query_batch(Q, 10, effort)
@@ -173,8 +178,84 @@ def test_a_competitor_finds_what_numpy_finds(name, tmp_path):
     for found in (alone, together):
         shared = [len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]
         assert np.mean(shared) >= 9
-    assert peer.size_bytes() >= X.nbytes / 4
+    np.testing.assert_array_equal(again.query_batch(Q, 10, effort), together, "another process loads what was built")
+    assert (again.efforts(), again.params) == (peer.efforts(), peer.params)
+    assert size >= X.nbytes / 4
     assert json.loads(json.dumps(dict(peer.params))) == dict(peer.params)
+
+
+class Counted(NumPyPeer):
+    """Counts its builds in a file, dies while there is a file `stop`, refuses to load what is damaged."""
+
+    def build(self, X, folder: Path) -> None:
+        with (folder.parent / f"builds of {folder.name}").open("a") as file:
+            file.write("x")
+        (folder / "begun").touch(exist_ok=False)
+        if (folder.parent / "stop").exists():
+            os._exit(1)
+        super().build(X, folder)
+
+    def load(self, X, folder: Path) -> None:
+        if (folder / "damaged").exists():
+            raise ValueError("damaged")
+        super().build(X, folder)
+
+
+def test_a_race_that_was_stopped_goes_on_with_what_it_had_built(tmp_path):
+    made, folder = Clustered(300, 16), tmp_path / "work"
+    made.save(tmp_path / "rows.npy")
+    held = Held("tiny", tmp_path / "rows.npy", made.queries(10))
+    folder.mkdir()
+
+    def raced() -> tuple[dict, dict]:
+        peers = {"a": f"{__name__}:Counted", "b b": f"{__name__}:Counted"}
+        lines = list(race(held, peers, folder, seed=0, progress=Silent()))
+        built = {line["competitor"]: line for line in lines if line["kind"] == "build"}
+        return built, {line["competitor"]: line["reason"] for line in lines if line["kind"] == "missing"}
+
+    def builds() -> list[int]:
+        return [len((folder / f"builds of {name}").read_text()) for name in ("a", "b-b")]
+
+    (folder / "stop").touch()
+    assert raced() == ({}, {"a": "its process ended", "b b": "its process ended"})
+    (folder / "stop").unlink()
+    whole, missing = raced()
+    assert (whole.keys(), missing, builds()) == ({"a", "b b"}, {}, [2, 2])
+    assert raced() == (whole, {}) and builds() == [2, 2]
+    (folder / "b-b" / "damaged").touch()
+    again, missing = raced()
+    assert again == {"a": whole["a"]} and missing == {"b b": "ValueError: damaged"}
+    assert raced()[1] == {} and builds() == [2, 3]
+
+
+def test_what_a_stopped_race_has_built_lasts_until_the_race_is_over(tmp_path, monkeypatch):
+    np.save(tmp_path / "own.npy", np.concatenate(list(Clustered(300, 16).blocks())))
+    (tmp_path / "out").mkdir()
+    settings = Settings(tmp_path / "out", vectors=tmp_path / "own.npy")
+
+    def unfinished() -> list[Path]:
+        return sorted(settings.output.glob("unfinished-*"))
+
+    def stopped() -> None:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("benchmarks.peers.race._turns", interrupt)
+            list(bench("search", settings, Silent()))
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.peers.suite.PEERS", {"a": f"{__name__}:Counted"})
+    stopped()
+    (first,) = unfinished()
+    stopped()
+    assert unfinished() == [first] and (first / "builds of a").read_text() == "x"
+    # Other rows of the same name: what was built over the old ones goes.
+    np.save(tmp_path / "own.npy", np.concatenate(list(Clustered(300, 16, 1).blocks())))
+    stopped()
+    (second,) = unfinished()
+    assert second != first
+    assert [one["available"] for one in bench("search", settings, Silent())] == [True]
+    assert unfinished() == []
 
 
 def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):
