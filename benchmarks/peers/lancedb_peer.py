@@ -78,7 +78,7 @@ class LanceFlatPeer:
 def lists(rows: int) -> int:
     """Return how many inverted lists to make: 4·√rows, but no more than LanceDB trains, one for 256 rows.
 
-    Training takes lists × rows: at a million, where √rows is the library's own choice, 4·√rows would take a day.
+    Training takes lists × rows. At a million there are about √rows of them, which is the library's own choice.
     """
     return max(1, min(int(4 * sqrt(rows)), rows // 256, MOST_LISTS))
 

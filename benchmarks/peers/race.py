@@ -79,12 +79,11 @@ def _built(worker: Worker, place: Path) -> Line:
 def _taken_up(worker: Worker, place: Path) -> Line:
     built: Line = json.loads((place / BUILT).read_text())
     try:
-        worker.load()
+        return {**built, **worker.load()}
     except Failed:
         # The next race builds it again.
         shutil.rmtree(place, ignore_errors=True)
         raise
-    return built
 
 
 def _turns(

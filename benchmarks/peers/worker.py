@@ -55,11 +55,11 @@ class Worker:
             most = max(most, anonymous(pid))
         return {**self._receive(), "peak_bytes": most - before}
 
-    def load(self) -> None:
-        """Take up what another worker built in the same folder."""
+    def load(self) -> dict[str, Any]:
+        """Take up what another worker built in the same folder; return `params` and `efforts`."""
         self._receive()
         self._pipe.send("load")
-        self._receive()
+        return self._receive()
 
     def ask(self, first: int, last: int, k: int, effort: Effort, *, batch: bool) -> dict[str, Any]:
         """Return `seconds` of each call and the `ids` of each of the queries first … last − 1."""
@@ -126,13 +126,16 @@ def _built(peer: Peer, X: Vectors, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     peer.build(X, folder)
     seconds = time.perf_counter() - began
-    saved = peer.save()
-    return {"params": dict(peer.params), "efforts": list(peer.efforts()), "size_bytes": saved, "seconds": seconds}
+    return {**_known(peer), "size_bytes": peer.save(), "seconds": seconds}
 
 
 def _loaded(peer: Peer, X: Vectors, folder: Path) -> dict[str, Any]:
     peer.load(X, folder)
-    return {}
+    return _known(peer)
+
+
+def _known(peer: Peer) -> dict[str, Any]:
+    return {"params": dict(peer.params), "efforts": list(peer.efforts())}
 
 
 def _answers(
