@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -96,7 +98,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def serve(pipe: Connection, reference: str, rows: Path, folder: Path, queries: Vectors) -> None:
-    """Answer what comes through the pipe until it is closed."""
+    """Answer what comes through the pipe until it is closed; end with the race, also in the middle of a build."""
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     with suppress(EOFError):
         try:
             if hasattr(os, "sched_setaffinity"):
@@ -108,6 +111,13 @@ def serve(pipe: Connection, reference: str, rows: Path, folder: Path, queries: V
             raise
         except Exception as error:
             pipe.send({"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"})
+
+
+def _end_with(race: BaseProcess | None) -> None:
+    # Whoever is killed cannot end its children, and one that builds does not look at its pipe for an hour.
+    if race is not None:
+        race.join()
+        os._exit(1)
 
 
 def _serve(pipe: Connection, reference: str, rows: Path, folder: Path, queries: Vectors) -> None:

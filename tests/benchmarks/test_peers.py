@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
+import subprocess
+import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -226,6 +230,38 @@ def test_a_race_that_was_stopped_goes_on_with_what_it_had_built(tmp_path):
     again, missing = raced()
     assert again == {"a": whole["a"]} and missing == {"b b": "ValueError: damaged"}
     assert raced()[1] == {} and builds() == [2, 3]
+
+
+class Endless(NumPyPeer):
+    """Builds for longer than anybody waits, with a lock on a file while its process is there."""
+
+    def build(self, X, folder: Path) -> None:
+        with (folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            print("building", flush=True)
+            time.sleep(3600)
+
+
+def test_what_builds_ends_with_a_race_that_is_killed(tmp_path):
+    np.save(tmp_path / "rows.npy", np.eye(4, dtype=np.float32))
+    code = f"""
+import numpy as np
+from pathlib import Path
+from benchmarks.peers.worker import Worker
+if __name__ == "__main__":
+    folder = Path({str(tmp_path)!r})
+    Worker("{__name__}:Endless", folder / "rows.npy", folder, np.eye(4, dtype=np.float32)).build()
+"""
+    (tmp_path / "race.py").write_text(code)
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command, env = [sys.executable, tmp_path / "race.py"], {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as killed, (tmp_path / "lock").open("w") as file:
+        assert killed.stdout is not None and killed.stdout.readline() == b"building\n"
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        killed.kill()
+        # Waits for the end of the process that builds.
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def test_what_a_stopped_race_has_built_lasts_until_the_race_is_over(tmp_path, monkeypatch):
