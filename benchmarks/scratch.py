@@ -14,6 +14,15 @@ from benchmarks.processes import is_running
 SCRATCH = "scratch-"
 
 
+def fresh_folder(path: Path) -> None:
+    """Make an empty folder in place of whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+
+
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
     """Give a folder under `output` for the time of a block; one that a killed process left behind is taken away."""

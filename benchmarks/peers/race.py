@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,13 @@ from benchmarks.machine import machine
 from benchmarks.peers.base import Effort
 from benchmarks.peers.vectors import Held, truth
 from benchmarks.peers.worker import Failed, Worker
+from benchmarks.scratch import fresh_folder
 from engine.progress import Progress
 from engine.store.durable import write_whole
 
-ROUNDS, BUILT = 5, "built.json"
+ROUNDS = 5
+# Of a build that came to its end: the file that says so, and what it says at least.
+BUILT, KNOWN = "built.json", {"seconds", "peak_bytes", "size_bytes"}
 PACKAGES = ("numpy", "faiss-cpu", "lancedb", "hnswlib", "usearch", "scikit-learn")
 Line = dict[str, Any]
 
@@ -51,14 +54,24 @@ def race(
         efforts: dict[str, list[Effort]] = {}
         for name, reference in peers.items():
             place = folder / name.replace(" ", "-")
-            there = (place / BUILT).exists()
-            progress.note(f"{held.name}: {'take up' if there else 'build'} {name}")
-            workers[name] = Worker(reference, held.path, place, held.queries)
-            try:
-                built = (_taken_up if there else _built)(workers[name], place)
-            except Failed as reason:
-                yield {"kind": "missing", "competitor": name, "reason": str(reason)}
-                continue
+            start = partial(Worker, reference, held.path, place, held.queries)
+            built = None
+            if there := _built_before(place):
+                progress.note(f"{held.name}: take up {name}")
+                workers[name] = start()
+                try:
+                    built = {**there, **workers[name].load()}
+                except Failed as reason:
+                    progress.note(f"{held.name}: what was built of {name} cannot be read: {reason}")
+                    workers.pop(name).close()
+            if built is None:
+                progress.note(f"{held.name}: build {name}")
+                workers[name] = start()
+                try:
+                    built = _built(workers[name], place)
+                except Failed as reason:
+                    yield {"kind": "missing", "competitor": name, "reason": str(reason)}
+                    continue
             efforts[name] = built["efforts"]
             yield {"kind": "build", "competitor": name, **built}
         yield from _turns(workers, efforts, len(held.queries), seed, progress)
@@ -67,23 +80,21 @@ def race(
             worker.close()
 
 
+def _built_before(place: Path) -> Line | None:
+    """Return what is known of a build that came to its end in the folder `place`, None if none did."""
+    try:
+        known = json.loads((place / BUILT).read_text())
+    except (OSError, ValueError):
+        return None
+    return known if isinstance(known, dict) and known.keys() >= KNOWN else None
+
+
 def _built(worker: Worker, place: Path) -> Line:
-    # What a race that was stopped had begun there.
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    # What a race that was stopped had begun there, or what is damaged.
+    fresh_folder(place)
     built = worker.build()
     write_whole(place / BUILT, json.dumps(built).encode())
     return built
-
-
-def _taken_up(worker: Worker, place: Path) -> Line:
-    built: Line = json.loads((place / BUILT).read_text())
-    try:
-        return {**built, **worker.load()}
-    except Failed:
-        # The next race builds it again.
-        shutil.rmtree(place, ignore_errors=True)
-        raise
 
 
 def _turns(

@@ -75,10 +75,14 @@ def summed(race: Race, name: str, target: float) -> str:
     there = [one for one in own if one.missing is None]
     best = cheapest(there, target)
     if best is not None:
-        return f"{1e3 * best.p50:.3g} · {best.build_seconds:.0f} s"
+        return f"{_short(1e3 * best.p50)} · {best.build_seconds:,.0f} s"
     if there:
         return f"recall at most {max(one.recall_at_10 for one in there):.3f}"
     return own[0].missing or "not measured" if own else "not measured"
+
+
+def _short(number: float) -> str:
+    return f"{number:.3g}" if number < 1000 else f"{number:,.0f}"
 
 
 def ours_and_peer(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import gzip
 import hashlib
 import json
@@ -23,7 +22,7 @@ from benchmarks.peers.race import Line, race, versions
 from benchmarks.peers.report import markdown, summary
 from benchmarks.peers.vectors import STORE, Held, file_digest, identity, own_name, prepare, titled
 from benchmarks.protocol import protocol
-from benchmarks.scratch import scratch
+from benchmarks.scratch import fresh_folder, scratch
 from engine.errors import BadInput
 from engine.progress import Progress
 
@@ -72,7 +71,7 @@ def _absent(name: str, note: str) -> list[dict[str, Any]]:
 
 def _rows(name: str, settings: Settings, progress: Progress, key: str) -> list[dict[str, Any]]:
     try:
-        found = measured(read(_measure(name, settings, progress, key)))
+        found = _measure(name, settings, progress, key)
     except Unavailable as error:
         return _absent(name, str(error))
     return [_row(found, one) for one in found.results]
@@ -109,33 +108,33 @@ def read(raw: Path) -> Iterator[Line]:
         raise BadInput(f"{raw} is damaged: {error}", "measure it again: --recompute") from None
 
 
-def _measure(name: str, settings: Settings, progress: Progress, key: str) -> Path:
+def _measure(name: str, settings: Settings, progress: Progress, key: str) -> Race:
     peers = {name: reference for name, reference in PEERS.items() if name not in settings.skip}
     asked = {"key": key, "quick": settings.quick}
     # A run that was stopped leaves the last whole raw file in place, and what it has built.
     with scratch(settings.output) as folder:
         held = prepare(name, settings, folder)
-        building = _building(held, settings)
+        unfinished = settings.output / f"{UNFINISHED}-{held.name}"
+        building = _building(held, unfinished)
         part, raw = folder / "raw.part", settings.output / f"raw-{held.name}.jsonl.gz"
         with gzip.open(part, "wt") as file:
             for line in race(held, peers, building, seed=settings.seed, progress=progress, asked=asked):
                 file.write(json.dumps(line) + "\n")
             for left in dict.fromkeys(settings.skip):
                 file.write(json.dumps({"kind": "missing", "competitor": left, "reason": LEFT_OUT}) + "\n")
+        found = measured(read(part))
         part.replace(raw)
-    shutil.rmtree(building, ignore_errors=True)
-    return raw
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return found
 
 
-def _building(held: Held, settings: Settings) -> Path:
+def _building(held: Held, unfinished: Path) -> Path:
     """Return the folder where competitors are built: that of a stopped race over the same rows, or a new one."""
-    unfinished = f"{UNFINISHED}-{held.name}-"
     same = json.dumps([file_digest(held.path), protocol(SUITE), versions()]).encode()
-    folder = settings.output / f"{unfinished}{hashlib.sha256(same).hexdigest()[:16]}"
-    for other in settings.output.glob(f"{glob.escape(unfinished)}*"):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
+    folder = unfinished / hashlib.sha256(same).hexdigest()[:16]
+    if not folder.is_dir():
+        fresh_folder(unfinished)
+        folder.mkdir()
     return folder
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -42,7 +43,7 @@ class Worker:
         context = get_context("spawn")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other, reference, rows, folder, queries), daemon=True)
-        with _environment(THREADS):
+        with _environment(THREADS), _signals_left_to_the_race():
             self._process.start()
         other.close()
 
@@ -80,10 +81,20 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.kill()
+        self._process.join()
+
+
+@contextmanager
+def _signals_left_to_the_race() -> Iterator[None]:
+    # Ctrl-C goes to the whole process group, but it is the race that ends its competitors. The tracker's start, which
+    # would come with the first process's, unblocks them again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
@@ -100,7 +111,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def serve(pipe: Connection, reference: str, rows: Path, folder: Path, queries: Vectors) -> None:
     """Answer what comes through the pipe until it is closed; end with the race, also in the middle of a build."""
     Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-    with suppress(EOFError):
+    # A pipe that is closed: the race is over.
+    with suppress(EOFError, OSError):
         try:
             if hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

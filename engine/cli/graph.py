@@ -34,5 +34,5 @@ def command(*, k: int, exact: bool, rebuild: bool, space: str | None, store: Pat
     recall = "exact" if found.complete else f"{kept.kind}, recall {kept.recall:.3f} measured on {kept.sample} rows"
     print(
         f"graph of space {found.space}: {kept.rows} rows, {kept.k} neighbours, {recall}; "
-        f"built in {kept.seconds:.1f} s, {human(summary['bytes'])}"
+        f"{f'built in {kept.seconds:.1f} s' if found.new else 'there already'}, {human(summary['bytes'])}"
     )

@@ -30,6 +30,9 @@ def command(*, names: tuple[str, ...], where: str | None, duplicates: str | None
     in_run = f" in run {done.run}" if done.run else ""
     print(f"removed {counted(done.images, 'image')} ({counted(done.members, 'member')}){in_run}")
     for space in done.indexes:
-        say(f"the index of space {space} held them and went with them; build it again: engine index --space {space}")
+        say(
+            f"the index of space {space} held them and went with them; build it again, with the options it had: "
+            f"engine index --space {space}"
+        )
     for space in done.graphs:
         say(f"the graph of space {space} went too; it is built again when it is needed")

@@ -55,7 +55,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Deduped:
-    """The groups, largest first. `complete`: no pair is missing; else `graph` says on which recall that rests."""
+    """The groups, largest first, in `images` that were compared.
+
+    `complete`: no pair is missing; else `graph` says on which recall that rests.
+    """
 
     run: str | None
     space: str
@@ -91,14 +94,17 @@ def dedupe(
         raise BadInput(f"--keep {keep} is not known", f"one of: {', '.join(KEEP)}")
     progress = progress or Silent()
     chosen = store.space(space)
-    vectors, made = matrix_of(store, chosen), None
+    vectors, made, mask = matrix_of(store, chosen), None, None
     groups: list[NDArray[np.int64]] = []
     if len(vectors) > 1:
         made = graph(store, chosen.name, progress=progress)
         vectors = made.vectors
         mask = _mask(store, vectors, where)
         groups = complete_link(*near_pairs(made, threshold, mask, progress))
-    found = Deduped(None, chosen.name, threshold, made is None or made.complete, _evidence(made), len(vectors), [])
+    images = len(vectors) if mask is None else int(mask.sum())
+    if where is not None and images == 0:
+        progress.note("no image meets --where")
+    found = Deduped(None, chosen.name, threshold, made is None or made.complete, _evidence(made), images, [])
     if dry_run:
         return replace(found, groups=list(_described(store, vectors, groups, keep)))
     asked = {"space": chosen.name, "threshold": threshold, "where": where, "keep": keep, "graph": found.graph}

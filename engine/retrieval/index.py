@@ -60,6 +60,8 @@ def build(
         raise BadInput(f"a recall of {recall} is asked for", "it is a share: --recall 0.95")
     if memory is not None and memory <= 0:
         raise BadInput(f"the index may take {memory} bytes", "give it some: --memory 2GB")
+    if memory is not None and kind != "auto":
+        raise BadInput(f"--memory is for --kind auto, the kind is {kind}", "leave one of the two out")
     chosen = _indexable(store, space)
     told = progress or Silent()
     with store.lock(), building(store, chosen):
@@ -106,7 +108,7 @@ def update(store: Store, space: str | None = None, *, progress: Progress | None 
         vectors = _vectors(store, chosen)
         kept = load(store, chosen, vectors)
         if kept is None:
-            raise BadInput(f"space {chosen.name!r} has no index", f"build one: engine index --space {chosen.name}")
+            raise BadInput(f"space {chosen.name!r} has no index", _first_index(chosen, len(vectors)))
         if not kept.newer and not kept.state["gone"]:
             return {**summary(kept.state), "added": 0, "update_seconds": 0.0}
         if not kept.state["gone"]:
@@ -116,6 +118,13 @@ def update(store: Store, space: str | None = None, *, progress: Progress | None 
         store, chosen.name, kind=kept.state["kind"], params=texts, recall=kept.state["target"], progress=progress
     )
     return {**made, "added": None, "update_seconds": made["seconds"]}
+
+
+def _first_index(space: Space, rows: int) -> str:
+    command = f"engine index --space {space.name}"
+    if choose(rows, space.dim)[0][0] in EXACT:
+        return f"so few rows as {rows} are compared one by one; for an index nevertheless: {command} --kind hnsw"
+    return f"build one: {command}"
 
 
 def _extended(store: Store, space: Space, vectors: VectorCache, kept: KeptIndex, told: Progress) -> dict[str, Any]:

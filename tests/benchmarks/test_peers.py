@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -226,10 +227,15 @@ def test_a_race_that_was_stopped_goes_on_with_what_it_had_built(tmp_path):
     whole, missing = raced()
     assert (whole.keys(), missing, builds()) == ({"a", "b b"}, {}, [2, 2])
     assert raced() == (whole, {}) and builds() == [2, 2]
+    # Whatever cannot be read is built again, and the race goes on.
     (folder / "b-b" / "damaged").touch()
-    again, missing = raced()
-    assert again == {"a": whole["a"]} and missing == {"b b": "ValueError: damaged"}
     assert raced()[1] == {} and builds() == [2, 3]
+    for number, text in enumerate(("", "{", "[]", "{}"), 4):
+        (folder / "b-b" / "built.json").write_text(text)
+        assert raced()[1] == {} and builds() == [2, number]
+    shutil.rmtree(folder / "a")
+    (folder / "a").touch()
+    assert raced()[1] == {} and builds() == [3, 7]
 
 
 class Endless(NumPyPeer):
@@ -270,7 +276,7 @@ def test_what_a_stopped_race_has_built_lasts_until_the_race_is_over(tmp_path, mo
     settings = Settings(tmp_path / "out", vectors=tmp_path / "own.npy")
 
     def unfinished() -> list[Path]:
-        return sorted(settings.output.glob("unfinished-*"))
+        return sorted(settings.output.glob("unfinished-*/*"))
 
     def stopped() -> None:
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -291,7 +297,7 @@ def test_what_a_stopped_race_has_built_lasts_until_the_race_is_over(tmp_path, mo
     (second,) = unfinished()
     assert second != first
     assert [one["available"] for one in bench("search", settings, Silent())] == [True]
-    assert unfinished() == []
+    assert list(settings.output.glob("unfinished-*")) == []
 
 
 def test_a_race_takes_turns_and_its_raw_file_is_enough(tmp_path):

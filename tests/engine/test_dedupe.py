@@ -156,6 +156,8 @@ def test_which_one_is_kept(make):
 
 def test_a_condition_limits_what_is_compared(store):
     found = dedupe(store, threshold=0.9, where="name NOT LIKE '%small%'", dry_run=True)
+    some = dedupe(store, where="name LIKE '%small%'", dry_run=True).images
+    assert found.images == dedupe(store, dry_run=True).images - some and some > 0
     assert not [name for group in names(found) for name in group if "small" in name]
     assert sorted(families(found), key=min) == [{"3"}, {"5"}, {"77"}]
 
@@ -244,7 +246,13 @@ def test_an_approximate_graph_says_what_it_rests_on(store, monkeypatch):
 
 def test_one_image_is_no_group(make):
     found = dedupe(make({"a.png": (200, 0, 0)}))
-    assert (found.groups, found.complete, found.removable) == ([], True, 0)
+    assert (found.groups, found.complete, found.removable, found.images) == ([], True, 0, 1)
+
+
+def test_a_condition_that_nothing_meets_is_said(store, engine):
+    done = engine("dedupe", "--where", "width > 10000", "--dry-run", "--store", store.path)
+    assert "no image meets --where" in done.stderr
+    assert "0 groups in 0 images" in done.stderr + done.stdout
 
 
 def test_what_cannot_be_asked(store, monkeypatch):

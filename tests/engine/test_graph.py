@@ -64,9 +64,10 @@ def test_a_graph_is_built_once_and_loaded_by_memory_map(store):
     assert load(store) is None
     made = graph(store)
     assert_right(made, 15)
-    assert made.complete
+    assert made.complete and made.new
     before = {path: path.stat().st_mtime_ns for path in (store.cache / "graphs").rglob("*") if path.suffix}
     again = graph(store)
+    assert not again.new
     assert isinstance(again.knn.indices.base, np.memmap) or isinstance(again.knn.indices, np.memmap)
     assert again.built == made.built == load(store).built
     assert before == {path: path.stat().st_mtime_ns for path in (store.cache / "graphs").rglob("*") if path.suffix}
@@ -85,7 +86,7 @@ def test_the_first_columns_of_a_larger_graph_are_a_graph(store, monkeypatch):
     assert_right(fewer, 10)
     np.testing.assert_array_equal(fewer.knn.indices, larger.knn.indices[:, :10])
     np.testing.assert_allclose(fewer.knn.csr().toarray().sum(axis=1), fewer.knn.scores.sum(axis=1), rtol=1e-5)
-    assert (fewer.built.k, fewer.complete) == (10, True)
+    assert (fewer.built.k, fewer.complete, fewer.new) == (10, True, False)
     assert [one["k"] for one in graphs(store)] == [15]
     assert graph(store, k=10, rebuild=True).built.k == 10
     assert [one["k"] for one in graphs(store)] == [10, 15]
@@ -228,6 +229,10 @@ def test_the_command_says_what_it_built(store, engine):
         "space": "efficientnet_lite0", "kind": "exact", "rows": 340, "k": 10, "params": {}, "recall": {"10": 1.0},
         "bytes": 340 * 10 * 8,
     }  # fmt: skip
-    assert "340 rows, 10 neighbours, exact" in engine("graph", "-k", "10", "--store", store.path).stdout
+    again = engine("graph", "-k", "10", "--store", store.path).stdout
+    assert "340 rows, 10 neighbours, exact; there already, 26.6 KiB" in again
+    assert "exact; built in" in engine("graph", "-k", "10", "--rebuild", "--store", store.path).stdout
+    more = engine("graph", "-k", "999", "--store", store.path)
+    assert "340 vectors have 339 neighbours each, fewer than -k 999" in more.stderr
     assert "graph of efficientnet_lite0: 340 rows" in engine("info", "--store", store.path).stdout
     assert Path(store.cache / "graphs").is_dir()
