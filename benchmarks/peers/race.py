@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,34 +51,41 @@ def race(
     for query, (positions, scores) in enumerate(truth(held)):
         yield {"kind": "truth", "query": query, "ids": positions.tolist(), "scores": scores.tolist()}
     workers: dict[str, Worker] = {}
-    try:
-        efforts: dict[str, list[Effort]] = {}
+    efforts: dict[str, list[Effort]] = {}
+    with ExitStack() as started:
         for name, reference in peers.items():
             place = folder / name.replace(" ", "-")
-            start = partial(Worker, reference, held.path, place, held.queries)
-            built = None
-            if there := _built_before(place):
-                progress.note(f"{held.name}: take up {name}")
-                workers[name] = start()
-                try:
-                    built = {**there, **workers[name].load()}
-                except Failed as reason:
-                    progress.note(f"{held.name}: what was built of {name} cannot be read: {reason}")
-                    workers.pop(name).close()
-            if built is None:
-                progress.note(f"{held.name}: build {name}")
-                workers[name] = start()
-                try:
-                    built = _built(workers[name], place)
-                except Failed as reason:
-                    yield {"kind": "missing", "competitor": name, "reason": str(reason)}
-                    continue
+            start = partial(_started, started, reference, held, place)
+            try:
+                workers[name], built = _ready(f"{held.name}: {name}", start, place, progress)
+            except Failed as reason:
+                yield {"kind": "missing", "competitor": name, "reason": str(reason)}
+                continue
             efforts[name] = built["efforts"]
             yield {"kind": "build", "competitor": name, **built}
         yield from _turns(workers, efforts, len(held.queries), seed, progress)
-    finally:
-        for worker in workers.values():
-            worker.close()
+
+
+def _started(started: ExitStack, reference: str, held: Held, place: Path) -> Worker:
+    return started.enter_context(closing(Worker(reference, held.path, place, held.queries)))
+
+
+def _ready(title: str, start: Callable[[], Worker], place: Path, progress: Progress) -> tuple[Worker, Line]:
+    """Return a competitor that can be asked, and what is known of its build in the folder `place`: before, or now."""
+    if known := _built_before(place):
+        progress.note(f"{title}: taken up")
+        worker = start()
+        try:
+            return worker, {**known, **worker.load()}
+        except Failed as reason:
+            progress.note(f"{title}: what was built cannot be read: {reason}")
+    progress.note(f"{title}: build")
+    # What a race that was stopped had begun there, or what is damaged.
+    fresh_folder(place)
+    worker = start()
+    built = worker.build()
+    write_whole(place / BUILT, json.dumps(built).encode())
+    return worker, built
 
 
 def _built_before(place: Path) -> Line | None:
@@ -87,14 +95,6 @@ def _built_before(place: Path) -> Line | None:
     except (OSError, ValueError):
         return None
     return known if isinstance(known, dict) and known.keys() >= KNOWN else None
-
-
-def _built(worker: Worker, place: Path) -> Line:
-    # What a race that was stopped had begun there, or what is damaged.
-    fresh_folder(place)
-    built = worker.build()
-    write_whole(place / BUILT, json.dumps(built).encode())
-    return built
 
 
 def _turns(
