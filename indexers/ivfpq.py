@@ -85,6 +85,7 @@ class IVFPQIndex(FaissIndex[IVFPQParams]):
             return body
         centres = body.quantizer.reconstruct_n(0, body.nlist)
         codes = faiss.IndexPQFastScan(body.d, body.pq.M, BITS, faiss.METRIC_INNER_PRODUCT)
+        codes.pq.cp.min_points_per_centroid = 1
         codes.train(centres)
         refined = faiss.IndexRefineFlat(codes)
         refined.own_fields = codes.this.disown() or True

@@ -304,11 +304,12 @@ def test_importing_indexers_does_not_import_faiss():
     assert done.stdout.strip() == "False"
 
 
-def test_many_centres_are_found_by_their_codes_and_filled_with_care():
+def test_many_centres_are_found_by_their_codes_and_filled_with_care(capfd):
     """300 lists: a row lies in the list of its nearest centre, and nearly all queries look into theirs."""
     many, _ = clustered(12_000, DIM, clusters=300)
     index = index_class("ivfpq")(IVFPQParams(300))
     index.add(many)
+    assert "".join(capfd.readouterr()) == "", "FAISS warns of the few centres that codes are trained on"
     found = index.search(many[:200], 1, effort=2)
     assert sum(int(one.positions[0]) == row for row, one in enumerate(found)) >= 195
     index.add(many[:300])
