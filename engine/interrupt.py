@@ -32,6 +32,25 @@ def terminated_gently() -> Iterator[None]:
 
 
 @contextmanager
+def left_to_parent() -> Iterator[None]:
+    """Let processes that are started in the block be deaf to Ctrl-C and SIGTERM.
+
+    Both go to the whole process group (SIGTERM that of `timeout`); the parent decides what is finished first, and ends
+    the others.
+    """
+    # Every command imports this file, few start processes.
+    from multiprocessing import resource_tracker
+
+    # The tracker's start, which would come with the first process's, unblocks the signals again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether Ctrl-C was pressed; long work asks it between two steps.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from benchmarks.peers.base import Effort, Peer, Vectors
 from benchmarks.processes import anonymous
+from engine.interrupt import left_to_parent
 
 # What the libraries read before they start; the core they are bound to does the rest.
 THREADS = {
@@ -43,7 +43,7 @@ class Worker:
         context = get_context("spawn")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other, reference, rows, folder, queries), daemon=True)
-        with _environment(THREADS), _signals_left_to_the_race():
+        with _environment(THREADS), left_to_parent():
             self._process.start()
         other.close()
 
@@ -83,18 +83,6 @@ class Worker:
         self._pipe.close()
         self._process.kill()
         self._process.join()
-
-
-@contextmanager
-def _signals_left_to_the_race() -> Iterator[None]:
-    # Ctrl-C goes to the whole process group, but it is the race that ends its competitors. The tracker's start, which
-    # would come with the first process's, unblocks them again.
-    resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.output import emit, human, json_option, progress, space_option, store_option
+from engine.cli.output import emit, human, json_option, progress, say, space_option, store_option
 
 
 @click.command
@@ -31,6 +31,8 @@ def command(*, k: int, exact: bool, rebuild: bool, space: str | None, store: Pat
         emit(summary)
         return
     kept = found.built
+    if kept.k < k:
+        say(f"{kept.rows} vectors have {kept.k} neighbours each, fewer than -k {k}")
     recall = "exact" if found.complete else f"{kept.kind}, recall {kept.recall:.3f} measured on {kept.sample} rows"
     print(
         f"graph of space {found.space}: {kept.rows} rows, {kept.k} neighbours, {recall}; "

@@ -94,15 +94,13 @@ def dedupe(
         raise BadInput(f"--keep {keep} is not known", f"one of: {', '.join(KEEP)}")
     progress = progress or Silent()
     chosen = store.space(space)
-    vectors, made, mask = matrix_of(store, chosen), None, None
-    groups: list[NDArray[np.int64]] = []
-    if len(vectors) > 1:
-        made = graph(store, chosen.name, progress=progress)
-        vectors = made.vectors
-        mask = _mask(store, vectors, where)
-        groups = complete_link(*near_pairs(made, threshold, mask, progress))
+    vectors = matrix_of(store, chosen)
+    made = graph(store, chosen.name, progress=progress) if len(vectors) > 1 else None
+    vectors = vectors if made is None else made.vectors
+    mask = _mask(store, vectors, where)
+    groups = [] if made is None else complete_link(*near_pairs(made, threshold, mask, progress))
     images = len(vectors) if mask is None else int(mask.sum())
-    if where is not None and images == 0:
+    if mask is not None and images == 0:
         progress.note("no image meets --where")
     found = Deduped(None, chosen.name, threshold, made is None or made.complete, _evidence(made), images, [])
     if dry_run:

@@ -112,8 +112,6 @@ def _graph(store: Store, chosen: Space, k: int, *, exact: bool, rebuild: bool, p
             why = "its vectors were rewritten" if old.rows == len(vectors) else f"{old.rows} rows, now {len(vectors)}"
             progress.note(f"the graph of space {chosen.name} is stale ({why}): built anew")
         kind = "exact" if exact else method(*vectors.matrix.shape)
-        if k >= len(vectors):
-            progress.note(f"{len(vectors)} vectors have {len(vectors) - 1} neighbours each, fewer than -k {k}")
         built = _build(folder, chosen.name, vectors, k, kind, progress)
         return Graph(chosen.name, vectors, kept_graph.mapped(folder, built), built, new=True)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import threading
 from collections.abc import Sequence
-from multiprocessing import resource_tracker
 from typing import Any
 
 from engine.encoders.base import Pixels
 from engine.errors import EngineError
+from engine.interrupt import left_to_parent
 from engine.sources.base import Member
 from engine.workers.task import CHUNK_BYTES, Decoded, Settings, Task, serve
 
@@ -36,14 +35,8 @@ class Worker:
         self.connection, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=serve, args=(theirs, self.memory, self.settings), daemon=True)
         self.greeted = False
-        # Ctrl-C goes to the whole process group, and so does the SIGTERM of `timeout`; the parent decides what is
-        # finished first. The tracker's start, which would come with the first process's, unblocks them again.
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
+        with left_to_parent():
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
 
     def greet(self) -> None:

@@ -249,6 +249,10 @@ def test_one_image_is_no_group(make):
     assert (found.groups, found.complete, found.removable, found.images) == ([], True, 0, 1)
 
 
+def test_a_condition_limits_one_image_too(make):
+    assert dedupe(make({"a.png": (200, 0, 0)}), where="width > 10000").images == 0
+
+
 def test_a_condition_that_nothing_meets_is_said(store, engine):
     done = engine("dedupe", "--where", "width > 10000", "--dry-run", "--store", store.path)
     assert "no image meets --where" in done.stderr
