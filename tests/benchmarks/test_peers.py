@@ -183,9 +183,7 @@ def test_a_competitor_finds_what_numpy_finds(name, tmp_path):
     for found in (alone, together):
         shared = [len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]
         assert np.mean(shared) >= 9
-    np.testing.assert_array_equal(
-        again.query_batch(Q, 10, effort), together, "loaded, it answers as built"
-    )
+    np.testing.assert_array_equal(again.query_batch(Q, 10, effort), together, "loaded, it answers as built")
     assert (again.efforts(), again.params) == (peer.efforts(), peer.params)
     assert size >= X.nbytes / 4
     assert json.loads(json.dumps(dict(peer.params))) == dict(peer.params)
